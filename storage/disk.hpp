@@ -1,0 +1,129 @@
+// The disk: one small interface that every backend, layer and decorator implements, and `Disk`, the handle that everybody else holds.
+// This comment is the contract; tests/conformance holds every implementation to it.
+//
+// - A disk is `sector_count()` sectors of `facts().sector_size` bytes. Facts never change; the size may, and is asked for each time.
+// - Buffers are lists of memory segments (guest memory, mostly) that add up to whole sectors; segments themselves may be of any length.
+//   The caller keeps the segments and what they point to valid until the task has ended; the implementation touches them never after.
+// - Memory may change under a write (a guest is not trusted): each byte is read at most once, or copied first where a layer must see it twice.
+// - Zero sectors succeed. Past the end, or overflow: `illegal_block`. A length that is no whole number of sectors: `invalid_input`. A change asked of
+//   a read-only disk: `read_only`, before anything is touched. The handle checks all three; a backend checks its own range again, and never panics.
+// - Completed writes may be lost with the power until a flush that began after their completion has ended, unless `fua` was asked.
+// - Operations may run concurrently and complete in any order. Two that overlap, at least one a write, have no order.
+// - Cancelling asks; the task still ends by itself, within a bound, and exactly once. A read or write that failed may have been done in part.
+// - Zero and hole are facts, not bytes: `unmap` and `write_zeroes` are forwarded as such, and `block_status` tells what is known.
+#pragma once
+
+#include <array>
+#include <memory>
+#include <optional>
+#include <span>
+
+#include "kernel/async/cancel.hpp"
+#include "kernel/async/task.hpp"
+#include "storage/disk_error.hpp"
+
+namespace undercroft {
+
+/// One piece of memory. Never empty inside a list that has bytes.
+struct MemorySegment {
+    std::byte* data;
+    usize size;
+};
+
+/// A scatter-gather list: a view, the caller owns segments and memory.
+using SegmentList = std::span<const MemorySegment>;
+
+/// Sum of the segments' sizes in bytes.
+u64 total_bytes(SegmentList segments);
+
+enum class UnmapBehavior : u8 {
+    zeroes,       ///< unmapped sectors read as zeros
+    unspecified,  ///< they read as zeros or as before
+    ignored,      ///< unmap succeeds and does nothing
+};
+
+enum class ForceUnitAccess : bool { no = false, yes = true };
+
+/// What never changes about a disk.
+struct DiskFacts {
+    u32 sector_size = 512;           ///< bytes; power of two, >= 512
+    u32 physical_sector_size = 512;  ///< bytes; power of two, >= sector_size
+    std::optional<std::array<std::byte, 16>> id;
+    bool fua_respected = false;  ///< a write with FUA is durable by itself
+    bool read_only = false;
+    UnmapBehavior unmap = UnmapBehavior::ignored;
+    u32 optimal_unmap_sectors = 1;  ///< granularity, at least 1
+};
+
+enum class BlockState : u8 {
+    data,     ///< holds bytes that must be read
+    zero,     ///< reads as zeros
+    unknown,  ///< the disk cannot tell
+};
+
+/// `sectors` from the asked-for start share `state`. At least one when at least one was asked for.
+struct BlockStatus {
+    u64 sectors;
+    BlockState state;
+};
+
+struct SectorRange {
+    u64 start;
+    u64 count;
+};
+
+/// What an implementation implements. Ranges and sizes that arrive here were checked by the handle against `facts` and `sector_count`, but the disk may
+/// have shrunk since: check again. Must outlive its tasks.
+class DiskInterface {
+public:
+    virtual ~DiskInterface() = default;
+
+    virtual DiskFacts facts() const = 0;
+    virtual u64 sector_count() const = 0;
+
+    virtual Task<DiskResult<void>> read(u64 sector, SegmentList into, CancelToken cancel) = 0;
+    virtual Task<DiskResult<void>> write(u64 sector, SegmentList from, ForceUnitAccess fua, CancelToken cancel) = 0;
+    /// Makes every write that completed before this call durable.
+    virtual Task<DiskResult<void>> flush(CancelToken cancel) = 0;
+    /// Tells the disk that the contents are not needed; what they read as afterwards is `facts().unmap`.
+    virtual Task<DiskResult<void>> unmap(SectorRange range, CancelToken cancel) = 0;
+    /// The range reads as zeros afterwards; with `allow_unmap` it may become a hole.
+    virtual Task<DiskResult<void>> write_zeroes(SectorRange range, bool allow_unmap, ForceUnitAccess fua, CancelToken cancel) = 0;
+    /// What is known of the first sectors of `range` (which is not empty).
+    virtual Task<DiskResult<BlockStatus>> block_status(SectorRange range, CancelToken cancel) = 0;
+    virtual Task<DiskResult<void>> eject() = 0;
+    /// Ends when the size is no longer `known_sectors`, with the new size; or with `cancelled` or `gone`.
+    virtual Task<DiskResult<u64>> wait_for_resize(u64 known_sectors, CancelToken cancel) = 0;
+};
+
+/// The handle: cheap to copy, caches the facts after checking them, checks every range, and forwards every operation.
+class Disk {
+public:
+    /// Wraps `implementation`. `invalid_input` where its facts contradict the contract (sector size no power of two, ...).
+    static DiskResult<Disk> create(std::shared_ptr<DiskInterface> implementation);
+
+    const DiskFacts& facts() const { return *facts_; }
+    u32 sector_size() const { return facts_->sector_size; }
+    u64 sector_count() const { return implementation_->sector_count(); }
+
+    Task<DiskResult<void>> read(u64 sector, SegmentList into, CancelToken cancel = {}) const;
+    Task<DiskResult<void>> write(u64 sector, SegmentList from, ForceUnitAccess fua = ForceUnitAccess::no, CancelToken cancel = {}) const;
+    Task<DiskResult<void>> flush(CancelToken cancel = {}) const;
+    Task<DiskResult<void>> unmap(SectorRange range, CancelToken cancel = {}) const;
+    Task<DiskResult<void>> write_zeroes(SectorRange range, bool allow_unmap, ForceUnitAccess fua = ForceUnitAccess::no,
+                                        CancelToken cancel = {}) const;
+    Task<DiskResult<BlockStatus>> block_status(SectorRange range, CancelToken cancel = {}) const;
+    Task<DiskResult<void>> eject() const;
+    Task<DiskResult<u64>> wait_for_resize(u64 known_sectors, CancelToken cancel = {}) const;
+
+private:
+    Disk(std::shared_ptr<DiskInterface> implementation, std::shared_ptr<const DiskFacts> facts)
+        : implementation_(std::move(implementation)), facts_(std::move(facts)) {}
+    std::optional<DiskError> check_range(u64 sector, u64 count) const;
+    std::optional<DiskError> check_buffer(u64 sector, SegmentList segments) const;
+
+    std::shared_ptr<DiskInterface> implementation_;
+    std::shared_ptr<const DiskFacts> facts_;
+};
+
+}  // namespace undercroft
