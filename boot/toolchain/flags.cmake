@@ -26,7 +26,7 @@ function(undercroft_image_flags)
         ${flags} -Wno-unused-command-line-argument
         $<${undercroft_cxx}:-fno-threadsafe-statics> $<${undercroft_cxx}:-fno-use-cxa-atexit> $<${undercroft_cxx}:-nostdinc++>
         # The order is the contract: our __config_site shadows libc++'s, libc++ wraps newlib.
-        "$<${undercroft_cxx}:SHELL:-isystem ${UNDERCROFT_ROOT}/boot/toolchain/libcxx>"
+        "$<${undercroft_cxx}:SHELL:-isystem ${UNDERCROFT_ROOT}/boot/runtime/libcxx>"
         "$<${undercroft_cxx}:SHELL:-isystem /usr/lib/llvm-19/include/c++/v1>"
         "SHELL:-isystem ${UNDERCROFT_THIRD_PARTY}/image/newlib/include")
 endfunction()
