@@ -36,7 +36,8 @@ template <int RoundConstant>
 AES_NI void expand_pair(AesRoundKeys& keys, usize even, __m128i& first, __m128i& second) {
     first = even_round_key<RoundConstant>(first, second);
     store_block(keys.key[even], first);
-    if (even == aes_256_rounds) return;
+    if (even == aes_256_rounds)
+        return;
     second = odd_round_key(second, first);
     store_block(keys.key[even + 1], second);
 }
@@ -56,7 +57,8 @@ __attribute__((target("aes,sse2"))) void expand_aes_256_key(std::span<const std:
     expand_pair<0x10>(encrypt, 10, first, second);
     expand_pair<0x20>(encrypt, 12, first, second);
     expand_pair<0x40>(encrypt, 14, first, second);
-    if (decrypt == nullptr) return;
+    if (decrypt == nullptr)
+        return;
 
     store_block(decrypt->key[0], load_block(encrypt.key[aes_256_rounds]));
     for (usize round = 1; round < aes_256_rounds; ++round) {

@@ -25,13 +25,17 @@ CpuCryptoFeatures read_cpu_crypto_features() {
     unsigned ebx = 0;
     unsigned ecx = 0;
     unsigned edx = 0;
-    if (__get_cpuid(1, &eax, &ebx, &ecx, &edx) == 0) return features;
+    if (__get_cpuid(1, &eax, &ebx, &ecx, &edx) == 0)
+        return features;
     features.aes = has_all(ecx, bit_AES);
-    if (!has_all(ecx, bit_OSXSAVE | bit_AVX)) return features;
+    if (!has_all(ecx, bit_OSXSAVE | bit_AVX))
+        return features;
     const u64 xcr0 = read_xcr0();
-    if (!has_all(xcr0, xcr0_sse_and_avx)) return features;
+    if (!has_all(xcr0, xcr0_sse_and_avx))
+        return features;
 
-    if (__get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) == 0) return features;
+    if (__get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) == 0)
+        return features;
     features.avx2 = has_all(ebx, bit_AVX2);
     features.vaes = has_all(ecx, bit_VAES);
     features.vpclmulqdq = has_all(ecx, bit_VPCLMULQDQ);

@@ -13,12 +13,14 @@ namespace undercroft {
 inline void secure_wipe(std::span<std::byte> secret) {
     // SAFETY: a volatile store is an observable side effect, so it is never elided; the span is valid by contract.
     volatile std::byte* bytes = secret.data();
-    for (usize i = 0; i < secret.size(); ++i) bytes[i] = std::byte{0};
+    for (usize i = 0; i < secret.size(); ++i)
+        bytes[i] = std::byte{0};
 }
 
 /// Whether both hold the same bytes. Takes the same time wherever they differ; unequal lengths are unequal at once.
 inline bool equal_in_constant_time(std::span<const std::byte> left, std::span<const std::byte> right) {
-    if (left.size() != right.size()) return false;
+    if (left.size() != right.size())
+        return false;
     // Volatile, so that no difference found early can end the loop early.
     volatile u8 difference = 0;
     for (usize i = 0; i < left.size(); ++i) {

@@ -14,11 +14,16 @@ namespace {
 
 const XtsEngineFunctions& functions_of(XtsEngine engine) {
     switch (engine) {
-        case XtsEngine::mbedtls: return xts_mbedtls;
-        case XtsEngine::aes_ni: return xts_aes_ni;
-        case XtsEngine::vaes_256: return xts_vaes_256;
-        case XtsEngine::vaes_256_clmul: return xts_vaes_256_clmul;
-        case XtsEngine::vaes_512: return xts_vaes_512;
+    case XtsEngine::mbedtls:
+        return xts_mbedtls;
+    case XtsEngine::aes_ni:
+        return xts_aes_ni;
+    case XtsEngine::vaes_256:
+        return xts_vaes_256;
+    case XtsEngine::vaes_256_clmul:
+        return xts_vaes_256_clmul;
+    case XtsEngine::vaes_512:
+        return xts_vaes_512;
     }
     PANIC("no such XTS engine: %u", static_cast<unsigned>(engine));
 }
@@ -43,11 +48,16 @@ usize count_units(u32 unit_bytes, usize bytes) {
 
 const char* to_string(XtsEngine engine) {
     switch (engine) {
-        case XtsEngine::mbedtls: return "mbedtls";
-        case XtsEngine::aes_ni: return "aes-ni";
-        case XtsEngine::vaes_256: return "vaes-256";
-        case XtsEngine::vaes_256_clmul: return "vaes-256-clmul";
-        case XtsEngine::vaes_512: return "vaes-512";
+    case XtsEngine::mbedtls:
+        return "mbedtls";
+    case XtsEngine::aes_ni:
+        return "aes-ni";
+    case XtsEngine::vaes_256:
+        return "vaes-256";
+    case XtsEngine::vaes_256_clmul:
+        return "vaes-256-clmul";
+    case XtsEngine::vaes_512:
+        return "vaes-512";
     }
     return "unknown";
 }
@@ -55,12 +65,16 @@ const char* to_string(XtsEngine engine) {
 bool is_supported(XtsEngine engine) {
     const CpuCryptoFeatures features = read_cpu_crypto_features();
     switch (engine) {
-        case XtsEngine::mbedtls: return true;
-        case XtsEngine::aes_ni: return features.aes;
-        case XtsEngine::vaes_256: return features.aes && features.avx2 && features.vaes;
-        case XtsEngine::vaes_256_clmul:
-            return features.aes && features.avx2 && features.vaes && features.vpclmulqdq;
-        case XtsEngine::vaes_512: return features.aes && features.avx512 && features.vaes && features.vpclmulqdq;
+    case XtsEngine::mbedtls:
+        return true;
+    case XtsEngine::aes_ni:
+        return features.aes;
+    case XtsEngine::vaes_256:
+        return features.aes && features.avx2 && features.vaes;
+    case XtsEngine::vaes_256_clmul:
+        return features.aes && features.avx2 && features.vaes && features.vpclmulqdq;
+    case XtsEngine::vaes_512:
+        return features.aes && features.avx512 && features.vaes && features.vpclmulqdq;
     }
     return false;
 }
@@ -68,7 +82,8 @@ bool is_supported(XtsEngine engine) {
 XtsEngine fastest_xts_engine() {
     for (usize i = xts_engine_count; i-- > 0;) {
         const auto engine = static_cast<XtsEngine>(i);
-        if (is_supported(engine)) return engine;
+        if (is_supported(engine))
+            return engine;
     }
     return XtsEngine::mbedtls;
 }
@@ -100,9 +115,11 @@ Result<XtsCipher> XtsCipher::create(std::span<const std::byte, key_bytes> key, s
         return fail(Error::invalid_argument);
     }
     const XtsEngine chosen = engine.value_or(fastest_xts_engine());
-    if (!is_supported(chosen)) return fail(Error::unsupported);
+    if (!is_supported(chosen))
+        return fail(Error::unsupported);
     ScheduleHandle schedule(new (std::nothrow) XtsSchedule(key, chosen));
-    if (schedule == nullptr) return fail(Error::out_of_memory);
+    if (schedule == nullptr)
+        return fail(Error::out_of_memory);
     return XtsCipher(std::move(schedule));
 }
 

@@ -15,11 +15,11 @@ namespace undercroft {
 
 /// The implementations, slowest first. They differ in speed only; every one gives the same bytes.
 enum class XtsEngine : u8 {
-    mbedtls,        ///< the reference, and the fallback for a CPU without AES instructions
-    aes_ni,         ///< one block an instruction, eight in flight
-    vaes_256,       ///< two blocks an instruction; for CPUs without VPCLMULQDQ (QEMU's TCG)
-    vaes_256_clmul, ///< the same, tweaks advanced by carry-less multiplication
-    vaes_512,       ///< four blocks an instruction
+    mbedtls,         ///< the reference, and the fallback for a CPU without AES instructions
+    aes_ni,          ///< one block an instruction, eight in flight
+    vaes_256,        ///< two blocks an instruction; for CPUs without VPCLMULQDQ (QEMU's TCG)
+    vaes_256_clmul,  ///< the same, tweaks advanced by carry-less multiplication
+    vaes_512,        ///< four blocks an instruction
 };
 inline constexpr usize xts_engine_count = 5;
 

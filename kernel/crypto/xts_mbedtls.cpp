@@ -11,7 +11,8 @@ void crypt_units(const mbedtls_aes_xts_context& context, int mode, u64 first_uni
     auto* shared_context = const_cast<mbedtls_aes_xts_context*>(&context);
     for (usize unit = 0; unit < units; ++unit) {
         unsigned char tweak[XtsCipher::block_bytes] = {};
-        for (usize i = 0; i < sizeof(u64); ++i) tweak[i] = static_cast<unsigned char>((first_unit + unit) >> (8 * i));
+        for (usize i = 0; i < sizeof(u64); ++i)
+            tweak[i] = static_cast<unsigned char>((first_unit + unit) >> (8 * i));
         const usize offset = unit * unit_bytes;
         const int status = mbedtls_aes_crypt_xts(shared_context, mode, unit_bytes, tweak,
                                                  reinterpret_cast<const unsigned char*>(in + offset),

@@ -51,7 +51,7 @@ struct alignas(64) XtsSchedule {
     XtsSchedule& operator=(const XtsSchedule&) = delete;
     ~XtsSchedule();
 
-    XtsRoundKeys round_keys;              // unused by xts_mbedtls
+    XtsRoundKeys round_keys;                  // unused by xts_mbedtls
     mbedtls_aes_xts_context mbedtls_encrypt;  // these two: used by xts_mbedtls only
     mbedtls_aes_xts_context mbedtls_decrypt;
     XtsEngineFunctions functions;
