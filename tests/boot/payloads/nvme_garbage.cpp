@@ -8,7 +8,7 @@ namespace undercroft::payload {
 namespace {
 
 // NVMe base specification 2.0, section 3.1.
-constexpr u64 reg_capabilities = 0x00, reg_configuration = 0x14, reg_status = 0x1C, reg_admin_attributes = 0x24, reg_admin_submission = 0x28,
+constexpr u64 reg_configuration = 0x14, reg_status = 0x1C, reg_admin_attributes = 0x24, reg_admin_submission = 0x28,
               reg_admin_completion = 0x30, reg_doorbells = 0x1000;
 constexpr u32 class_nvme = 0x01'0802;
 constexpr u32 configuration_enable = 1 | (6u << 16) | (4u << 20);  // EN, 64-byte and 16-byte entries
