@@ -62,9 +62,9 @@ function(undercroft_fuzz_target name)
     endif()
     add_executable(${name} ${arg_SOURCES})
     target_include_directories(${name} PRIVATE ${UNDERCROFT_ROOT})
-    # Debian's libFuzzer runtime is built on libstdc++.
+    # Debian's libFuzzer runtime is built on libstdc++; a plain -lstdc++ is what clang replaces by -lc++.
     target_link_options(${name} PRIVATE -fsanitize=fuzzer)
-    target_link_libraries(${name} PRIVATE ${arg_DEPENDS} -lstdc++)
+    target_link_libraries(${name} PRIVATE ${arg_DEPENDS} -Wl,-lstdc++)
     set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/fuzz)
     undercroft_remember_dependencies(${name} ${arg_DEPENDS})
 endfunction()
