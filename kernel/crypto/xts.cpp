@@ -1,32 +1,15 @@
-// AES-256-XTS: which engine, and the contract that all of them share. The engines are in xts_*.cpp.
+// AES-256-XTS: the key, and the contract that all engines share. xts_engine.cpp chooses one; they are in the other xts_*.cpp.
 #include "kernel/crypto/xts.hpp"
 
 #include <new>
 #include <utility>
 
 #include "kernel/base/assert.hpp"
-#include "kernel/crypto/cpu_features.hpp"
 #include "kernel/crypto/wipe.hpp"
 #include "kernel/crypto/xts_schedule.hpp"
 
 namespace undercroft {
 namespace {
-
-const XtsEngineFunctions& functions_of(XtsEngine engine) {
-    switch (engine) {
-    case XtsEngine::mbedtls:
-        return xts_mbedtls;
-    case XtsEngine::aes_ni:
-        return xts_aes_ni;
-    case XtsEngine::vaes_256:
-        return xts_vaes_256;
-    case XtsEngine::vaes_256_clmul:
-        return xts_vaes_256_clmul;
-    case XtsEngine::vaes_512:
-        return xts_vaes_512;
-    }
-    PANIC("no such XTS engine: %u", static_cast<unsigned>(engine));
-}
 
 void check_contract(u32 unit_bytes, std::span<const std::byte> in, std::span<std::byte> out) {
     ASSERT(unit_bytes >= XtsCipher::unit_bytes_min && unit_bytes <= XtsCipher::unit_bytes_max);
@@ -46,50 +29,8 @@ usize count_units(u32 unit_bytes, usize bytes) {
 
 }  // namespace
 
-const char* to_string(XtsEngine engine) {
-    switch (engine) {
-    case XtsEngine::mbedtls:
-        return "mbedtls";
-    case XtsEngine::aes_ni:
-        return "aes-ni";
-    case XtsEngine::vaes_256:
-        return "vaes-256";
-    case XtsEngine::vaes_256_clmul:
-        return "vaes-256-clmul";
-    case XtsEngine::vaes_512:
-        return "vaes-512";
-    }
-    return "unknown";
-}
-
-bool is_supported(XtsEngine engine) {
-    const CpuCryptoFeatures features = read_cpu_crypto_features();
-    switch (engine) {
-    case XtsEngine::mbedtls:
-        return true;
-    case XtsEngine::aes_ni:
-        return features.aes;
-    case XtsEngine::vaes_256:
-        return features.aes && features.avx2 && features.vaes;
-    case XtsEngine::vaes_256_clmul:
-        return features.aes && features.avx2 && features.vaes && features.vpclmulqdq;
-    case XtsEngine::vaes_512:
-        return features.aes && features.avx512 && features.vaes && features.vpclmulqdq;
-    }
-    return false;
-}
-
-XtsEngine fastest_xts_engine() {
-    for (usize i = xts_engine_count; i-- > 0;) {
-        const auto engine = static_cast<XtsEngine>(i);
-        if (is_supported(engine))
-            return engine;
-    }
-    return XtsEngine::mbedtls;
-}
-
 XtsSchedule::XtsSchedule(std::span<const std::byte, XtsCipher::key_bytes> key, XtsEngine chosen)
-    : round_keys{}, functions(functions_of(chosen)), engine(chosen) {
+    : round_keys{}, functions(xts_functions(chosen)), engine(chosen) {
     mbedtls_aes_xts_init(&mbedtls_encrypt);
     mbedtls_aes_xts_init(&mbedtls_decrypt);
     if (chosen == XtsEngine::mbedtls) {

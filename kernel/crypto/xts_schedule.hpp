@@ -58,6 +58,13 @@ struct alignas(64) XtsSchedule {
     XtsEngine engine;
 };
 
+/// The functions of `engine`, whether or not this CPU can execute them.
+const XtsEngineFunctions& xts_functions(XtsEngine engine);
+
+/// Whether `functions` encrypt and decrypt a known plaintext rightly, given the schedule that `engine` uses.
+/// False as well if there is no memory for the test (about 4 KiB).
+bool gives_known_answer(XtsEngine engine, const XtsEngineFunctions& functions);
+
 /// Expands `key` with the CPU's AES instructions, which must exist.
 /// `decrypt` may be null; else it receives the keys of the equivalent inverse cipher.
 void expand_aes_256_key(std::span<const std::byte, aes_256_key_bytes> key, AesRoundKeys& encrypt,

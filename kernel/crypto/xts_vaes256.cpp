@@ -1,5 +1,5 @@
 // The VAES engines on YMM registers: two blocks a register, eight registers (256 bytes) in flight.
-// Two of them, because VPCLMULQDQ is a CPUID bit of its own: QEMU's TCG has VAES without it.
+// Two of them, because VPCLMULQDQ is a CPUID bit of its own: emulators have VAES without it.
 #define XTS_TARGET "avx2,aes,vaes,vpclmulqdq"
 #include "kernel/crypto/xts_kernel.hpp"
 

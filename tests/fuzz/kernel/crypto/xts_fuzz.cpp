@@ -34,9 +34,10 @@ Input parse(std::span<const u8> bytes) {
     input.misalignment = bytes[header_bytes - 1] % 64;
     const auto rest = bytes.subspan(header_bytes);
     // Short inputs are worth a whole unit too: what is missing is zeros.
-    usize units = (std::min(rest.size(), data_bytes_max) + input.unit_bytes - 1) / input.unit_bytes;
+    const usize used = std::min(rest.size(), data_bytes_max);
+    const usize units = (used + input.unit_bytes - 1) / input.unit_bytes;
     input.data.resize(units * input.unit_bytes);
-    std::memcpy(input.data.data(), rest.data(), std::min(rest.size(), input.data.size()));
+    std::ranges::copy(std::as_bytes(rest.first(used)), input.data.begin());
     return input;
 }
 
