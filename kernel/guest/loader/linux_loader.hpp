@@ -18,12 +18,31 @@ struct LoadError {
     char text[200] = {};
 };
 
-/// What to load. The spans may lie in guest memory (where firmware configuration was read to): pieces are then moved, the right way round.
+/// Where a kernel or an initial RAM disk comes from: a file of firmware configuration, or memory. Read once, straight to where it belongs.
+class ImageSource {
+public:
+    virtual ~ImageSource() = default;
+    virtual u64 size_bytes() = 0;
+    /// Fills `into`, which may be guest memory, from `offset_bytes`; the loader stays within `size_bytes`.
+    virtual Result<void> read(u64 offset_bytes, std::span<std::byte> into) = 0;
+};
+
+/// An image that lies in memory of ours.
+class MemoryImage : public ImageSource {
+public:
+    explicit MemoryImage(std::span<const std::byte> bytes) : bytes_(bytes) {}
+    u64 size_bytes() override { return bytes_.size(); }
+    Result<void> read(u64 offset_bytes, std::span<std::byte> into) override;
+
+private:
+    std::span<const std::byte> bytes_;
+};
+
 struct LinuxImage {
-    std::span<const std::byte> kernel;
-    std::span<const std::byte> initrd;  ///< empty: none
+    ImageSource& kernel;
+    ImageSource* initrd = nullptr;  ///< null or empty: none
     std::string_view command_line;
-    u64 acpi_rsdp_address = 0;  ///< for boot_params.acpi_rsdp_addr; 0: the guest scans
+    u64 acpi_rsdp_address = 0;  ///< for boot_params.acpi_rsdp_addr; 0: the guest scans. GuestPlatform fills it in.
 };
 
 /// The boot processor's state at the kernel's first instruction; what is not named is as after INIT.
