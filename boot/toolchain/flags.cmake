@@ -17,11 +17,16 @@ set(undercroft_c_or_cxx "$<COMPILE_LANGUAGE:C,CXX>")
 add_compile_options(
     $<${undercroft_c_or_cxx}:-Wall> $<${undercroft_c_or_cxx}:-Wextra> $<${undercroft_c_or_cxx}:-Werror>
     $<${undercroft_cxx}:-fno-exceptions> $<${undercroft_cxx}:-fno-rtti>)
+# UNDERCROFT_IMAGE or UNDERCROFT_HOST, for the few lines that differ.
+string(TOUPPER "${UNDERCROFT_ENVIRONMENT}" environment_name)
+add_compile_definitions(UNDERCROFT_${environment_name}=1)
 
 function(undercroft_image_flags)
     set(flags_file ${UNDERCROFT_ROOT}/boot/toolchain/image-flags.txt)
     set_property(DIRECTORY ${UNDERCROFT_ROOT} APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${flags_file})
     file(STRINGS ${flags_file} flags)
+    # As clang does for C++ on Linux: newlib declares all it has, vsniprintf among it.
+    list(APPEND flags -D_GNU_SOURCE)
     set_property(DIRECTORY ${UNDERCROFT_ROOT} APPEND PROPERTY COMPILE_OPTIONS
         ${flags} -Wno-unused-command-line-argument
         $<${undercroft_cxx}:-fno-threadsafe-statics> $<${undercroft_cxx}:-fno-use-cxa-atexit> $<${undercroft_cxx}:-nostdinc++>
