@@ -26,5 +26,6 @@ endif()
 # On the host this is the C library that is there anyway.
 add_library(newlib INTERFACE)
 if(UNDERCROFT_ENVIRONMENT STREQUAL "image")
-    target_link_libraries(newlib INTERFACE ${UNDERCROFT_THIRD_PARTY}/image/newlib/lib/libc.a)
+    target_link_libraries(newlib INTERFACE
+        ${UNDERCROFT_THIRD_PARTY}/image/newlib/lib/libc.a ${UNDERCROFT_THIRD_PARTY}/image/newlib/lib/libm.a)
 endif()
