@@ -3,9 +3,23 @@
 
 #include <new>
 
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define UNDERCROFT_FRAMES_TO_HEAP 1
+#endif
+#endif
+
 namespace undercroft {
 
 namespace {
+
+#if defined(UNDERCROFT_FRAMES_TO_HEAP)
+/// Under AddressSanitizer a frame goes back to the heap at once, so that a use after its end is found.
+constexpr bool pool_frames = false;
+#else
+constexpr bool pool_frames = true;
+#endif
+
 /// Work items run in a row before timers and remote posts are looked at again.
 constexpr usize work_batch_max = 64;
 /// How far ahead the seeded scheduler may reach into the ready queue.
@@ -90,29 +104,33 @@ Work* Executor::take_ready() {
     return work;
 }
 
-bool Executor::run_ready() {
-    bool ran = false;
-    for (;;) {
-        if (remote_.load(std::memory_order_relaxed) != nullptr) {
-            take_remote();
-        }
-        if (!timers_.is_empty() && timers_.fire(platform_.now_ns()) > 0) {
-            ran = true;
-        }
+bool Executor::run_batch() {
+    if (remote_.load(std::memory_order_relaxed) != nullptr) {
+        take_remote();
+    }
+    bool ran = !timers_.is_empty() && timers_.fire(platform_.now_ns()) > 0;
+    for (usize count = 0; count < work_batch_max; ++count) {
         Work* work = take_ready();
         if (work == nullptr) {
-            return ran;
+            break;
         }
         ran = true;
-        for (usize count = 0; work != nullptr; work = ++count < work_batch_max ? take_ready() : nullptr) {
-            ++work_count_;
-            work->run_(*work);
-        }
+        ++work_count_;
+        work->run_(*work);
     }
+    return ran;
+}
+
+bool Executor::run_ready() {
+    bool ran = false;
+    while (run_batch()) {
+        ran = true;
+    }
+    return ran;
 }
 
 void Executor::run_once() {
-    if (!run_ready()) {
+    if (!run_batch()) {
         ++idle_count_;
         platform_.idle(timers_.next_deadline_ns());
     }
@@ -125,7 +143,7 @@ void* Executor::allocate_frame(usize size) {
     }
     FreeFrame*& list = free_frames_[index];
     if (list == nullptr) {
-        return ::operator new((index + 1) * frame_granule, std::nothrow);
+        return ::operator new(frame_bytes(size), std::nothrow);
     }
     FreeFrame* frame = list;
     list = frame->next;
@@ -134,7 +152,7 @@ void* Executor::allocate_frame(usize size) {
 
 void Executor::free_frame(void* frame, usize size) {
     usize index = (size + frame_granule - 1) / frame_granule - 1;
-    if (index >= frame_classes) {
+    if (!pool_frames || index >= frame_classes) {
         ::operator delete(frame);
         return;
     }

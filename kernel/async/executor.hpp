@@ -68,7 +68,8 @@ public:
             run_once();
         }
     }
-    /// One round: what is ready, or else one idle.
+    /// One round: a batch of what is ready, or else one idle. Returns after the batch even if more became ready meanwhile, so that a task that yields
+    /// for ever cannot keep `run_until` from asking.
     void run_once();
 
     /// From now on ready work is taken in an order drawn from `seed` (simulation); 0 restores first in, first out.
@@ -77,6 +78,8 @@ public:
     /// Memory for coroutine frames, kept in per-size lists: after warm-up no frame touches the heap.
     void* allocate_frame(usize size);
     void free_frame(void* frame, usize size);
+    /// What to ask the heap for where there is no executor yet: a frame of `size` may be freed into an executor's lists later, which hold whole granules.
+    static constexpr usize frame_bytes(usize size) { return align_up(size, frame_granule); }
 
     /// How often this executor found nothing ready, and how many work items it ran: for `inspect` and tests.
     u64 idle_count() const { return idle_count_; }
@@ -85,6 +88,7 @@ public:
 private:
     Work* take_ready();
     void take_remote();
+    bool run_batch();
 
     static constexpr usize frame_granule = 64;
     static constexpr usize frame_classes = 64;  // frames up to 4 KiB are pooled
@@ -110,7 +114,9 @@ Executor*& current_executor_slot();
 /// Makes `executor` current for as long as it lives.
 class CurrentExecutorScope {
 public:
-    explicit CurrentExecutorScope(Executor& executor) : previous_(current_executor_slot()) { current_executor_slot() = &executor; }
+    explicit CurrentExecutorScope(Executor& executor) : previous_(current_executor_slot()) {
+        current_executor_slot() = &executor;
+    }
     CurrentExecutorScope(const CurrentExecutorScope&) = delete;
     CurrentExecutorScope& operator=(const CurrentExecutorScope&) = delete;
     ~CurrentExecutorScope() { current_executor_slot() = previous_; }

@@ -19,29 +19,28 @@ public:
         available_ -= units;
         return true;
     }
-    /// Takes `units`, waiting for them within `limits`.
+    /// Takes `units`, waiting for them within `limits`. They are taken in the waiter's name when it is its turn, before it runs again: nobody can
+    /// step in between. More units than the semaphore ever has wait for ever, or until `limits`.
     Task<Result<void>> acquire(u64 units = 1, WaitLimits limits = {}) {
-        bool behind_others = !waiters_.is_empty();
-        while (behind_others || available_ < units) {
-            Result<void> outcome = co_await waiters_.wait(limits);
-            if (!outcome) {
-                wake_next();  // whoever stood behind us may fit
-                co_return outcome;
-            }
-            behind_others = false;
+        if (try_acquire(units)) {
+            co_return Result<void>{};
         }
-        available_ -= units;
-        wake_next();
-        co_return Result<void>{};
+        Result<void> outcome = co_await waiters_.wait(limits, units);
+        if (!outcome) {
+            grant();  // whoever stood behind us may fit
+        }
+        co_return outcome;
     }
     void release(u64 units = 1) {
         available_ += units;
-        wake_next();
+        grant();
     }
 
 private:
-    void wake_next() {
-        if (available_ > 0) {
+    /// Serves waiters in order, and stops at the first that does not fit yet.
+    void grant() {
+        while (!waiters_.is_empty() && waiters_.first_tag() <= available_) {
+            available_ -= waiters_.first_tag();
             waiters_.notify_one();
         }
     }

@@ -19,7 +19,8 @@ namespace detail {
 /// Frames come from the current executor's pools; before there is one (composition roots), from the heap.
 struct FrameAllocation {
     static void* operator new(usize size) {
-        void* frame = Executor::has_current() ? Executor::current().allocate_frame(size) : ::operator new(size, std::nothrow);
+        void* frame = Executor::has_current() ? Executor::current().allocate_frame(size)
+                                              : ::operator new(Executor::frame_bytes(size), std::nothrow);
         ASSERT(frame != nullptr);
         return frame;
     }

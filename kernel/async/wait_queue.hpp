@@ -21,8 +21,8 @@ class WaitQueue;
 /// The awaitable of `WaitQueue::wait`. Result: nothing, or `timed_out`, or `cancelled`.
 class [[nodiscard]] Waiter : private Work, private Timer, private CancelRegistration {
 public:
-    Waiter(WaitQueue* queue, WaitLimits limits)
-        : Work(&Waiter::run), Timer(&Waiter::on_deadline), queue_(queue), limits_(limits) {}
+    Waiter(WaitQueue* queue, WaitLimits limits, u64 tag = 0)
+        : Work(&Waiter::run), Timer(&Waiter::on_deadline), queue_(queue), limits_(limits), tag_(tag) {}
     ~Waiter() { ASSERT(!linked_); }
 
     bool await_ready() const { return false; }
@@ -38,6 +38,7 @@ private:
 
     WaitQueue* queue_;  // null: a plain sleep
     WaitLimits limits_;
+    u64 tag_;
     Executor* executor_ = nullptr;
     std::coroutine_handle<> coroutine_;
     Result<void> outcome_;
@@ -55,7 +56,10 @@ public:
     ~WaitQueue() { ASSERT(first_ == nullptr); }
 
     bool is_empty() const { return first_ == nullptr; }
-    Waiter wait(WaitLimits limits = {}) { return Waiter(this, limits); }
+    /// `tag` is the notifier's to read: what this wait is for.
+    Waiter wait(WaitLimits limits = {}, u64 tag = 0) { return Waiter(this, limits, tag); }
+    /// The tag of the oldest wait, of which there must be one.
+    u64 first_tag() const { return first_->tag_; }
     /// Ends the oldest wait; returns whether there was one.
     bool notify_one();
     void notify_all();
