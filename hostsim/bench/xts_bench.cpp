@@ -206,7 +206,7 @@ void print_row(const Contender& contender, const Shape& shape, double ns, double
 }
 
 int run() {
-    Key key;
+    Key key{};
     for (usize i = 0; i < key.size(); ++i)
         key[i] = static_cast<std::byte>(i * 3 + 1);
     auto rings = std::make_unique<Rings>();

@@ -30,7 +30,7 @@ usize count_units(u32 unit_bytes, usize bytes) {
 }  // namespace
 
 XtsSchedule::XtsSchedule(std::span<const std::byte, XtsCipher::key_bytes> key, XtsEngine chosen)
-    : round_keys{}, functions(xts_functions(chosen)), engine(chosen) {
+    : round_keys{}, mbedtls_encrypt{}, mbedtls_decrypt{}, functions(xts_functions(chosen)), engine(chosen) {
     mbedtls_aes_xts_init(&mbedtls_encrypt);
     mbedtls_aes_xts_init(&mbedtls_decrypt);
     if (chosen == XtsEngine::mbedtls) {

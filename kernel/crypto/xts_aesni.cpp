@@ -1,6 +1,6 @@
 // The AES-NI engine: one block a register, eight in flight. Needs nothing newer than SSE2 and AES.
 #define XTS_TARGET "aes,sse2"
-#include "kernel/crypto/xts_kernel.hpp"
+#include "kernel/crypto/xts_kernel.inc"
 
 namespace undercroft {
 namespace {

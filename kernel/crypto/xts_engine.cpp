@@ -45,7 +45,7 @@ struct KnownAnswer {
         return key;
     }
 
-    explicit KnownAnswer(XtsEngine engine) : schedule(make_key(), engine) {
+    explicit KnownAnswer(XtsEngine engine) : schedule(make_key(), engine), words{} {
         for (usize i = 0; i < std::size(words); ++i)
             words[i] = 0x9e3779b97f4a7c15 * i;
     }

@@ -1,7 +1,7 @@
 // The VAES engines on YMM registers: two blocks a register, eight registers (256 bytes) in flight.
 // Two of them, because VPCLMULQDQ is a CPUID bit of its own: emulators have VAES without it.
 #define XTS_TARGET "avx2,aes,vaes,vpclmulqdq"
-#include "kernel/crypto/xts_kernel.hpp"
+#include "kernel/crypto/xts_kernel.inc"
 
 namespace undercroft {
 namespace {
@@ -70,7 +70,7 @@ struct Avx2 {
     // The tweaks of register `i` of a unit's first chunk. The later half are the earlier ones times alpha^8: cheaper.
     XTS_INLINE static void start_tweak(Register (&tweaks)[registers], usize i, Register first) {
         if (i < registers / 2) {
-            const auto n = static_cast<long long>(lanes * i);
+            const long long n = 2 * static_cast<long long>(i);
             tweaks[i] = times_alpha_bits(first, _mm256_set_epi64x(n + 1, n + 1, n, n));
         } else {
             tweaks[i] = times_alpha_bytes<1>(tweaks[i - registers / 2]);

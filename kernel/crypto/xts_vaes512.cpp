@@ -1,6 +1,6 @@
 // The VAES engine on ZMM registers: four blocks a register, eight registers (512 bytes, the usual unit) in flight.
 #define XTS_TARGET "avx512f,avx512bw,avx512vl,avx512vbmi2,aes,vaes,vpclmulqdq,evex512"
-#include "kernel/crypto/xts_kernel.hpp"
+#include "kernel/crypto/xts_kernel.inc"
 
 namespace undercroft {
 namespace {
@@ -54,7 +54,7 @@ struct Avx512 {
 
     // The tweaks of register `i` of a unit's first chunk, whose first tweak is in each lane of `first`.
     XTS_INLINE static void start_tweak(Register (&tweaks)[registers], usize i, Register first) {
-        const auto n = static_cast<long long>(lanes * i);
+        const long long n = 4 * static_cast<long long>(i);
         tweaks[i] = times_alpha_bits(first, _mm512_set_epi64(n + 3, n + 3, n + 2, n + 2, n + 1, n + 1, n, n));
     }
 

@@ -8,7 +8,7 @@
 namespace undercroft {
 
 TEST_CASE("secure_wipe clears exactly the span", "[crypto]") {
-    std::array<std::byte, 40> bytes;
+    std::array<std::byte, 40> bytes{};
     bytes.fill(std::byte{0xff});
     secure_wipe(std::span(bytes).subspan(3, 30));
     REQUIRE(std::all_of(bytes.begin() + 3, bytes.begin() + 33, [](std::byte byte) { return byte == std::byte{0}; }));
@@ -18,7 +18,7 @@ TEST_CASE("secure_wipe clears exactly the span", "[crypto]") {
 }
 
 TEST_CASE("equal_in_constant_time sees a difference in any bit", "[crypto]") {
-    std::array<std::byte, 32> left;
+    std::array<std::byte, 32> left{};
     left.fill(std::byte{0x5a});
     std::array<std::byte, 32> right = left;
     REQUIRE(equal_in_constant_time(left, right));

@@ -19,7 +19,7 @@ std::vector<std::byte> from_hex(const std::string& hex) {
 }
 
 XtsKey vector_key() {
-    XtsKey key;
+    XtsKey key{};
     std::ranges::copy(from_hex(xts_vector_key_hex), key.begin());
     return key;
 }

@@ -19,7 +19,7 @@ using XtsKey = std::array<std::byte, XtsCipher::key_bytes>;
 /// A key without structure, the same in every run.
 inline XtsKey make_xts_key(u64 seed = 1) {
     std::mt19937_64 random(seed);
-    XtsKey key;
+    XtsKey key{};
     for (std::byte& byte : key)
         byte = static_cast<std::byte>(random());
     return key;
