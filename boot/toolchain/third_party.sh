@@ -110,12 +110,13 @@ compile_library() {
     done
     shift
     if [[ $environment == image ]]; then
-        flags+=(--target=$target "${image_flags[@]}" -isystem "$out/image/newlib/include")
+        flags+=("--target=$target" "${image_flags[@]}" -isystem "$out/image/newlib/include")
     else
         flags+=(-O2 -g -fPIE -fno-omit-frame-pointer)
     fi
     rm -rf "$build"
     mkdir -p "$build" "$out/$environment/lib"
+    # shellcheck disable=SC2016  # the inner shell expands it
     for source; do
         printf '%s\0' "$source"
     done | xargs -0 -P "$jobs" -I{} sh -c 'source=$1 build=$2; shift 2; exec clang-19 "$@" -c "$source" -o "$build/$(basename "$source" .c).o"' \

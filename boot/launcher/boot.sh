@@ -1,0 +1,210 @@
+# shellcheck shell=bash
+# Verb boot: options, defaults, one run of the machine.
+
+help_boot() {
+    cat <<'TEXT'
+Usage: ./undercroft boot [OPTION]...
+
+Boots a guest on an encrypted disk: QEMU runs Undercroft, Undercroft runs the guest. Without options the guest is Debian's cloud kernel
+with a small initrd, on a demonstration disk; its console is this terminal. Ctrl-C stops the machine.
+
+  --config FILE     configuration (JSON); default: every NVMe disk encrypted under the key 'demo'
+  --kernel FILE     the guest's kernel, a bzImage
+  --initrd FILE     the guest's initrd; with --kernel there is none unless it is given
+  --append STR      added to the guest's command line
+  --cpus N          virtual processors, 1 to 64 (2)
+  --memory MIB      memory of the machine (1024)
+  --nvme FILE       attaches an image as a physical NVMe disk at 0000:00:03.0 and up; may be repeated
+                    (default: build/demo/disk.img)
+  --key NAME=FILE   a key of 64 bytes that the configuration names; may be repeated (default: demo=build/demo/demo.key)
+  --accel auto|tcg|kvm   auto takes KVM only where nested virtualization works (auto)
+  --timeout S       stop after S seconds (no limit)
+  --console FILE    the guest's console goes to a file instead, without input
+  --log FILE        Undercroft's own log (build/log/boot-TIME-PID.log)
+  --qemu-arg ARG    one more argument for QEMU; may be repeated
+  --demo            make a file system, write, power off, boot again, read back, and decrypt the physical image with
+                    software that is not ours; on a disk of its own
+  --dry-run         print the QEMU command, write the default configuration that it names, do nothing else
+
+Environment: UNDERCROFT_IMAGE boots another image; UNDERCROFT_NO_BUILD=1 boots what is there without looking whether it is up to date.
+
+Exit status:
+   0 the guest powered off              10 the guest took a triple fault
+   1 usage                              11 the VTL2 image panicked
+   2 building or installing failed      12 the monitor panicked, or the machine reset under it
+   3 QEMU is missing                    13 the configuration was refused
+   4 the time limit passed              14 the monitor stopped VTL2 reaching for what is not its own
+   5 QEMU failed or was killed          15 the guest asked for a reset
+   6 the demonstration went wrong      130 interrupted
+TEXT
+}
+
+verb_boot() {
+    option --config value
+    option --kernel value
+    option --initrd value
+    option --append value
+    option --cpus value 2
+    option --memory value 1024
+    option --nvme list
+    option --key list
+    option --accel value auto
+    option --timeout value 0
+    option --console value
+    option --log value
+    option --qemu-arg list
+    option --demo flag
+    option --dry-run flag
+    parse_options boot "$@"
+    check_boot_options
+    make_run_folder
+    prepare_boot
+    configure_machine
+    if [[ -n ${options[--demo]} ]]; then
+        run_demo
+    else
+        run_boot
+    fi
+}
+
+check_boot_options() {
+    local name key
+    require_number --cpus 1 64
+    require_number --memory 64 1048576
+    require_number --timeout 0 999999999
+    contains "${options[--accel]}" auto tcg kvm || refuse "--accel is '${options[--accel]}'; it has to be auto, tcg or kvm"
+    for name in --config --kernel --initrd; do
+        [[ -z ${options[$name]} ]] || require_file "$name" "${options[$name]}"
+    done
+    list_of --nvme nvmes
+    list_of --key keys
+    list_of --qemu-arg qemu_arguments
+    ((${#nvmes[@]} <= nvme_count_max)) || refuse "--nvme was given ${#nvmes[@]} times; there is room for $nvme_count_max"
+    for name in "${nvmes[@]}"; do
+        require_file --nvme "$name"
+    done
+    for key in "${keys[@]}"; do
+        [[ $key == ?*=* ]] || refuse "--key is '$key'; it has to be NAME=FILE"
+        require_file --key "${key#*=}"
+    done
+}
+
+# prepare_boot: what has to exist before QEMU starts. A dry run makes nothing and installs nothing.
+prepare_boot() {
+    [[ -n ${options[--dry-run]} ]] && return
+    if [[ -z ${UNDERCROFT_NO_BUILD:-} ]]; then
+        install_packages "${packages_boot[@]}"
+        [[ -n ${UNDERCROFT_IMAGE:-} ]] || build_presets image
+        make_guest
+    fi
+    command -v "$qemu" >/dev/null || die "$status_qemu_missing" "there is no $qemu in PATH"
+    [[ -f $image ]] || die "$status_build_failed" "there is no image ${image#"$root"/}"
+    make_demo_disk
+}
+
+# make_demo_disk: a sparse disk and a key, unless they are there. An XTS key has two halves, which must differ.
+make_demo_disk() {
+    local folder=$build/demo
+    mkdir -p "$folder"
+    exec 6>"$folder/.lock"
+    flock 6
+    if [[ ! -f $folder/demo.key ]]; then
+        (umask 077 && make_key "$folder/demo.key.new")
+        mv "$folder/demo.key.new" "$folder/demo.key"
+    fi
+    [[ -f $folder/disk.img ]] || truncate -s 256M "$folder/disk.img"
+    exec 6>&-
+}
+
+make_key() {
+    head -c 64 /dev/urandom >"$1"
+    while cmp -s -n 32 "$1" "$1" 0 32; do
+        head -c 64 /dev/urandom >"$1"
+    done
+}
+
+configure_machine() {
+    local run_files=$run_folder
+    if [[ -n ${options[--dry-run]} ]]; then
+        run_files=$build/demo
+        mkdir -p "$run_files"
+    fi
+    ((${#nvmes[@]} > 0)) || nvmes=("$build/demo/disk.img")
+    # The configuration's default key, unless that name was given.
+    [[ " ${keys[*]}" == *' demo='* ]] || keys+=("demo=$build/demo/demo.key")
+    machine=(
+        [accel]=${options[--accel]} [cpus]=$((10#${options[--cpus]})) [memory]=$((10#${options[--memory]}))
+        [console]=${options[--console]} [log]=${options[--log]} [trace]=$run_files/qemu.log
+        [kernel]=${options[--kernel]:-$guest_kernel} [initrd]=${options[--initrd]} [config]=${options[--config]}
+        [cmdline]="console=ttyS0,115200 quiet panic=-1"
+    )
+    [[ -n ${options[--kernel]} || -n ${options[--initrd]} ]] || machine[initrd]=$guest_initrd
+    if [[ -z ${machine[config]} ]]; then
+        machine[config]=$run_files/config.json
+        default_configuration >"${machine[config]}"
+        machine[cmdline]+=$(describe_disks)
+    fi
+    [[ -z ${options[--append]} ]] || machine[cmdline]+=" ${options[--append]}"
+    if [[ -z ${machine[log]} ]]; then
+        machine[log]=$build/log/boot-$(date +%Y%m%d-%H%M%S)-$$.log
+        mkdir -p "$build/log"
+        forget_old_logs
+    fi
+    if [[ -z ${options[--dry-run]} ]]; then
+        machine[accel]=$(choose_accelerator "${machine[accel]}")
+    elif [[ ${machine[accel]} == auto ]]; then
+        machine[accel]=tcg
+    fi
+}
+
+forget_old_logs() {
+    local old
+    mapfile -t old < <(find "$build/log" -name 'boot-*.log' -mmin +60 | sort -r | tail -n +20)
+    ((${#old[@]} == 0)) || rm -f "${old[@]}"
+}
+
+# default_configuration: one NVMe controller with a namespace for each physical disk, all encrypted under the key "demo".
+default_configuration() {
+    local index separator=''
+    printf '{"version": 1, "storage_controllers": [{"protocol": "NVME", "instance_id": "5f3c7d52-8a1e-4c0b-9d27-2f6b1e0a4c11", "luns": ['
+    for index in "${!nvmes[@]}"; do
+        printf '%s{"location": %d, "disk": {"crypt": {"key": "demo", "over": {"nvme": {"device": "%s", "namespace": 1}}}}}' \
+            "$separator" $((index + 1)) "$(nvme_address "$index")"
+        separator=', '
+    done
+    printf ']}]}\n'
+}
+
+# describe_disks: what the guest cannot know of its disks, for its banner.
+describe_disks() {
+    local index
+    for index in "${!nvmes[@]}"; do
+        printf ' undercroft.about=nvme0n%d:AES-256-XTS_over_the_physical_NVMe_%s,_%s' $((index + 1)) \
+            "$(nvme_address "$index")" "$(basename "${nvmes[index]}" | tr ' ' '_')"
+    done
+}
+
+run_boot() {
+    local status=0
+    qemu_command
+    if [[ -n ${options[--dry-run]} ]]; then
+        print_command
+        return
+    fi
+    mkdir -p "$(dirname "${machine[log]}")"
+    run_machine "$((10#${options[--timeout]}))" || status=$?
+    if ((status != 0)); then
+        report_failure "$status"
+    fi
+    return "$status"
+}
+
+# report_failure STATUS: why, and the end of the log, where a panic or a refused configuration says more.
+report_failure() {
+    say
+    say "undercroft: $(explain_status "$1") (status $1); the log is ${machine[log]#"$root"/}"
+    if [[ -s ${machine[log]} ]]; then
+        say 'Its last lines:'
+        tail -n 15 "${machine[log]}" | sed 's/^/    /' >&2
+    fi
+}
