@@ -22,18 +22,10 @@
 
 #include "kernel/async/cancel.hpp"
 #include "kernel/async/task.hpp"
+#include "kernel/base/memory_segment.hpp"
 #include "storage/disk_error.hpp"
 
 namespace undercroft {
-
-/// One piece of memory. Never empty inside a list that has bytes.
-struct MemorySegment {
-    std::byte* data;
-    usize size;
-};
-
-/// A scatter-gather list: a view, the caller owns segments and memory.
-using SegmentList = std::span<const MemorySegment>;
 
 /// Sum of the segments' sizes in bytes.
 u64 total_bytes(SegmentList segments);
