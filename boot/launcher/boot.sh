@@ -24,9 +24,10 @@ with a small initrd, on a demonstration disk; its console is this terminal. Ctrl
   --qemu-arg ARG    one more argument for QEMU; may be repeated
   --demo            make a file system, write, power off, boot again, read back, and decrypt the physical image with
                     software that is not ours; on a disk of its own
+  --no-build        boot what is there, without looking whether it is up to date
   --dry-run         print the QEMU command, write the default configuration that it names, do nothing else
 
-Environment: UNDERCROFT_IMAGE boots another image; UNDERCROFT_NO_BUILD=1 boots what is there without looking whether it is up to date.
+Environment: UNDERCROFT_IMAGE names another image to boot.
 
 Exit status:
    0 the guest powered off              10 the guest took a triple fault
@@ -54,11 +55,15 @@ verb_boot() {
     option --log value
     option --qemu-arg list
     option --demo flag
+    option --no-build flag
     option --dry-run flag
     parse_options boot "$@"
     check_boot_options
     make_run_folder
     prepare_boot
+    if [[ -n ${options[--demo]} ]]; then
+        use_demo_disk
+    fi
     configure_machine
     if [[ -n ${options[--demo]} ]]; then
         run_demo
@@ -83,6 +88,9 @@ check_boot_options() {
     for name in "${nvmes[@]}"; do
         require_file --nvme "$name"
     done
+    if [[ -n ${options[--demo]} ]]; then
+        check_demo_options
+    fi
     for key in "${keys[@]}"; do
         [[ $key == ?*=* ]] || refuse "--key is '$key'; it has to be NAME=FILE"
         require_file --key "${key#*=}"
@@ -92,7 +100,7 @@ check_boot_options() {
 # prepare_boot: what has to exist before QEMU starts. A dry run makes nothing and installs nothing.
 prepare_boot() {
     [[ -n ${options[--dry-run]} ]] && return
-    if [[ -z ${UNDERCROFT_NO_BUILD:-} ]]; then
+    if [[ -z ${options[--no-build]} ]]; then
         install_packages "${packages_boot[@]}"
         [[ -n ${UNDERCROFT_IMAGE:-} ]] || build_presets image
         make_guest

@@ -20,4 +20,4 @@
 #define MBEDTLS_PLATFORM_C
 #define MBEDTLS_PLATFORM_MEMORY
 
-#include "mbedtls/check_config.h"
+#include <mbedtls/check_config.h>
