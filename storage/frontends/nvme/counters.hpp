@@ -1,0 +1,34 @@
+// What the controller counts, for exit statistics and `inspect`.
+#pragma once
+
+#include <atomic>
+
+#include "kernel/base/types.hpp"
+
+namespace undercroft::nvme {
+
+/// A count with one writer at a time (its owner executor, or whoever holds the lock beside it); anybody may read.
+class Counter {
+public:
+    void add(u64 amount = 1) {
+        value_.store(value_.load(std::memory_order_relaxed) + amount, std::memory_order_relaxed);
+    }
+    u64 get() const { return value_.load(std::memory_order_relaxed); }
+
+private:
+    std::atomic<u64> value_{0};
+};
+
+/// Sums over all queues since the controller was made.
+struct Counters {
+    u64 admin_commands = 0;
+    u64 io_commands = 0;
+    u64 failed_commands = 0;  ///< completed with a status that is not success
+    u64 doorbell_writes = 0;  ///< by MMIO: each was an exit of the guest
+    u64 interrupts = 0;       ///< handed to the message sink or set pending
+    u64 bytes_read = 0;
+    u64 bytes_written = 0;
+    u64 resets = 0;
+};
+
+}  // namespace undercroft::nvme
