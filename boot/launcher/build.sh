@@ -30,31 +30,30 @@ build_presets() {
 }
 
 build_preset() {
-    local preset=$1 log=$build/log/build-$1.log started
-    started=$(date +%s%N)
+    local preset=$1 log=$build/log/build-$1.log
     mkdir -p "$build/$preset"
     exec 8>"$build/$preset/.lock"
     flock 8
     if [[ ! -f $build/$preset/build.ninja ]]; then
         (cd "$root" && cmake --preset "$preset") >"$log" 2>&1 || build_failed "$preset" "$log"
     fi
-    # -n says whether there is anything to do; a build that is up to date stays silent.
-    if [[ $(ninja -C "$build/$preset" -n 2>/dev/null | tail -n 1) != *'no work to do'* ]]; then
-        step "building $preset"
-        run_ninja "$preset" "$log" || build_failed "$preset" "$log"
-        say "    $preset: $(seconds_since "$started") s"
-    fi
+    run_ninja "$preset" "$log" || build_failed "$preset" "$log"
     exec 8>&-
 }
 
-# On a terminal ninja shows one moving line; elsewhere a line every tenth step says enough.
+# run_ninja PRESET LOG: a build that is up to date is silent; on a terminal the progress is one moving line, elsewhere every tenth step.
 run_ninja() {
-    local command=(nice ninja -C "$build/$1")
-    if [[ -t 2 ]]; then
-        "${command[@]}" 2>&1 | tee "$2" >&2
-    else
-        NINJA_STATUS='[%f/%t] ' "${command[@]}" 2>&1 | tee "$2" | sed -un 's/^\(\[[0-9]*[05]\/[0-9]*\]\).*/    \1/p' >&2
-    fi
+    local terminal=0
+    [[ -t 2 ]] && terminal=1
+    NINJA_STATUS='[%f/%t] ' nice ninja -C "$build/$1" 2>&1 | tee "$2" | awk -v preset="$1" -v terminal="$terminal" '
+        match($0, /^\[[1-9][0-9]*\/[0-9]+\]/) {
+            if (!shown++) print "==> building " preset
+            if (terminal) printf "\r    %s\033[K", substr($0, 1, 100)
+            else if (shown % 10 == 0) print "    " substr($0, 1, RLENGTH)
+            fflush()
+        }
+        END { if (shown && terminal) printf "\r\033[K" }
+    ' >&2
 }
 
 build_failed() {

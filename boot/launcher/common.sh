@@ -63,7 +63,7 @@ children=()
 
 make_run_folder() {
     mkdir -p "$build/tmp"
-    run_folder=$(mktemp -d "$build/tmp/run.XXXXXX")
+    run_folder=$(mktemp -d "$build/tmp/run.$$.XXXXXX")
 }
 
 # stop_child PID: asks, waits up to five seconds, then insists.
