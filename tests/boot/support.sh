@@ -1,0 +1,41 @@
+# What boot checks share: a private directory, one way to run the launcher, and checks that say what was wrong. Sourced, not run.
+# UNDERCROFT_BUILD: the build directory of the image (default: build/image).
+# shellcheck shell=bash disable=SC2034
+
+set -u
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+build=${UNDERCROFT_BUILD:-$root/build/image}
+work=$(mktemp -d "${TMPDIR:-/tmp}/undercroft-check.XXXXXX")
+trap 'rm -rf "$work"' EXIT
+
+# fail MESSAGE: prints the message and the ends of console and log, and gives up.
+fail() {
+    printf 'FAIL: %s\n' "$1"
+    for file in "$work"/console "$work"/log; do
+        [ -f "$file" ] && printf -- '--- last lines of %s\n' "${file##*/}" && tail -n 25 "$file"
+    done
+    exit 1
+}
+
+# boot EXPECTED_STATUS [OPTION...]: boots, with the console in $work/console and the log in $work/log.
+boot() {
+    local expected=$1 status=0
+    shift
+    : >"$work/console"
+    "$root/undercroft" boot --no-build --accel tcg --console "$work/console" --log "$work/log" "$@" >"$work/launcher" 2>&1 </dev/null || status=$?
+    [ "$status" -eq "$expected" ] || { cat "$work/launcher"; fail "the launcher ended with status $status instead of $expected"; }
+}
+
+# has FILE PATTERN: the file (console or log) has a line that matches.
+has() { grep -Eq -- "$2" "$work/$1" || fail "the $1 lacks: $2"; }
+has_not() { if grep -Eq -- "$2" "$work/$1"; then fail "the $1 has: $2"; fi; }
+
+# A configuration with one encrypted NVMe disk at $work/config.json, its key, and its image of MIB mebibytes at $work/disk.
+make_disk() {
+    truncate -s "$1M" "$work/disk"
+}
+
+# demonstrate [OPTION...]: the launcher's demonstration, which checks itself; prints its report.
+demonstrate() {
+    "$root/undercroft" boot --no-build --accel tcg --demo --timeout 300 "$@" </dev/null || fail "the demonstration ended with status $?"
+}
