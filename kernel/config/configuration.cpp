@@ -12,7 +12,6 @@ namespace undercroft {
 namespace {
 
 constexpr std::string_view protocols[] = {"NVME", "SCSI", "IDE"};
-constexpr u32 broadcast_namespace_id = 0xffff'ffff;
 constexpr usize long_text_max = 1024;  // where something of the right kind will say more about a text
 
 // Lengths that the protocols have room for (NVMe 2.0 figure 275; SPC-4 section 6.6.2).
@@ -64,13 +63,8 @@ std::optional<LunConfig> read_lun(ConfigReport& report, const JsonValue& value, 
     ObjectReader object(report, value, std::move(path));
     LunConfig lun;
     lun.path = object.path();
-    if (std::optional<u64> location = object.required_integer("location", 0, ~u64{0})) {
-        if (protocol == StorageProtocol::nvme && (*location == 0 || *location >= broadcast_namespace_id)) {
-            report.error(object.path_of("location"),
-                         "namespace ids go from 1 to " + decimal(broadcast_namespace_id - 1));
-        }
-        lun.location = static_cast<u32>(*location);
-    }
+    u64 location_min = protocol == StorageProtocol::nvme ? 1 : 0;
+    lun.location = static_cast<u32>(object.required_integer("location", location_min, namespace_id_max).value_or(0));
     lun.device_id = object.text("device_id", device_id_length_max).value_or("");
     lun.vendor_id = object.text("vendor_id", vendor_id_length_max).value_or("");
     lun.product_id = object.text("product_id", product_id_length_max).value_or("");

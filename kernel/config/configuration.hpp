@@ -28,7 +28,9 @@ inline constexpr usize config_bytes_max = 64 * kib;
 inline constexpr usize config_depth_max = 32;   ///< objects and arrays inside each other
 inline constexpr usize config_errors_max = 64;  ///< reported at once; what is more is counted
 inline constexpr usize storage_controllers_max = 8;
-inline constexpr usize nvme_luns_max = 64;     ///< LUNs (namespaces) of one NVMe controller
+inline constexpr usize nvme_luns_max = 64;  ///< LUNs (namespaces) of one NVMe controller
+inline constexpr u32 namespace_id_max =
+    0xffff'fffe;                               ///< from 1; all ones means every namespace (NVMe 2.0, section 3.2.1.2)
 inline constexpr usize disk_nesting_max = 16;  ///< disks inside each other
 inline constexpr usize crypt_nesting_max = 2;  ///< crypt disks inside each other
 inline constexpr u64 ram_disk_bytes_max = 4096 * gib;

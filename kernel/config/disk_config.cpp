@@ -12,7 +12,6 @@ constexpr std::string_view crypt_cipher = "xts-aes-256";
 constexpr std::string_view ciphers[] = {crypt_cipher};
 constexpr usize text_length_max = 1024;
 constexpr u32 crypt_sector_bytes_max = 4096;
-constexpr u32 broadcast_namespace_id = 0xffff'ffff;
 constexpr u32 sector_bytes_max = 64 * kib;
 
 struct Depth {
@@ -49,14 +48,6 @@ std::optional<PciAddress> check_device(ConfigReport& report, const std::string& 
                            ? "is a VMBus instance id; devices are named by PCI address here, such as \"0000:00:03.0\""
                            : quoted(text) + " is no PCI address such as \"0000:00:03.0\"");
     return std::nullopt;
-}
-
-bool check_namespace(ConfigReport& report, const std::string& path, u64 id) {
-    if (id == 0 || id >= broadcast_namespace_id) {
-        report.error(path, "namespace ids go from 1 to " + decimal(broadcast_namespace_id - 1));
-        return false;
-    }
-    return true;
 }
 
 void check_memory(ConfigReport& report, const std::string& path, u64 size_bytes, u32 sector_size) {
@@ -111,10 +102,7 @@ std::optional<DiskConfig> read_nvme(ConfigReport& report, const JsonValue& value
     if (std::optional<std::string> device = object.required_text("device", text_length_max)) {
         nvme.device = check_device(report, object.path_of("device"), *device).value_or(PciAddress{});
     }
-    if (std::optional<u64> id = object.required_integer("namespace", 0, ~u64{0})) {
-        check_namespace(report, object.path_of("namespace"), *id);
-        nvme.namespace_id = static_cast<u32>(*id);
-    }
+    nvme.namespace_id = static_cast<u32>(object.required_integer("namespace", 1, namespace_id_max).value_or(0));
     object.finish();
     return DiskConfig{.path = object.path(), .kind = nvme};
 }
@@ -218,7 +206,11 @@ std::optional<DiskConfig> read_nvme_line(ConfigReport& report, std::string_view 
         report.error(path, "\"nvme\" is followed by address and namespace: nvme:0000:00:03.0/1");
         return std::nullopt;
     }
-    if (!check_namespace(report, path, *id) || !address) {
+    if (*id == 0 || *id > namespace_id_max) {
+        report.error(path, "namespace ids go from 1 to " + decimal(namespace_id_max));
+        return std::nullopt;
+    }
+    if (!address) {
         return std::nullopt;
     }
     return DiskConfig{.path = path, .kind = NvmeDiskConfig{.device = *address, .namespace_id = static_cast<u32>(*id)}};
@@ -268,10 +260,7 @@ std::optional<DiskConfig> read_physical_device(ConfigReport& report, const JsonV
     if (std::optional<std::string> device = object.required_text("device_path", text_length_max)) {
         nvme.device = check_device(report, object.path_of("device_path"), *device).value_or(PciAddress{});
     }
-    if (std::optional<u64> id = object.required_integer("sub_device_path", 0, ~u64{0})) {
-        check_namespace(report, object.path_of("sub_device_path"), *id);
-        nvme.namespace_id = static_cast<u32>(*id);
-    }
+    nvme.namespace_id = static_cast<u32>(object.required_integer("sub_device_path", 1, namespace_id_max).value_or(0));
     object.finish();
     return DiskConfig{.path = object.path(), .kind = nvme};
 }

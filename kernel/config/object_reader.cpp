@@ -8,6 +8,7 @@ namespace undercroft {
 namespace {
 
 constexpr usize quoted_length_max = 60;
+constexpr usize listed_max = 8;  // a line of the log is no place for more
 
 char lower(char character) {
     return character >= 'A' && character <= 'Z' ? static_cast<char>(character - 'A' + 'a') : character;
@@ -86,6 +87,9 @@ std::string suggestion(std::string_view text, std::span<const std::string_view> 
     if (std::optional<std::string_view> meant = nearest(text, candidates)) {
         return "; did you mean " + quoted(*meant) + "?";
     }
+    if (candidates.size() > listed_max) {
+        return "";
+    }
     std::string result = "; known are";
     for (usize index = 0; index < candidates.size(); ++index) {
         result += (index == 0 ? " " : ", ") + quoted(candidates[index]);
@@ -112,7 +116,7 @@ const char* type_name(const JsonValue& value) {
 ObjectReader::ObjectReader(ConfigReport& report, const JsonValue& value, std::string path)
     : report_(report), value_(value.IsObject() ? &value : nullptr), path_(std::move(path)) {
     if (value_ == nullptr) {
-        report_.error(path_, std::string("must be an object, not ") + type_name(value));
+        report_.error(path_, std::string(path_.empty() ? "the document " : "") + "must be an object, not " + type_name(value));
         return;
     }
     if (value.MemberCount() > object_properties_max) {
