@@ -1,30 +1,47 @@
-// ACPI tables: the layouts that the monitor reads of the machine's own, and that VTL2 writes for the guest.
-// Source: ACPI Specification 6.4, chapters 5.2 and 16.
+// ACPI tables: layouts of the root pointer, the common header, RSDT/XSDT, FADT, FACS and MADT. Left out: every other table, and AML.
+// Source: ACPI 6.4 chapter 5 (5.2.5 RSDP, 5.2.6 header, 5.2.9 FADT, 5.2.10 FACS, 5.2.12 MADT), 5.2.3.2 generic address.
 #pragma once
+
+#include <cstddef>
 
 #include "kernel/base/endian.hpp"
 
 namespace undercroft::acpi {
 
-/// RSDP (5.2.5.3). Checksums make the covered bytes add up to zero.
+/// A table's bytes add up to 0 modulo 256: the checksum byte that makes them so, given the sum of the others.
+template <typename Bytes>
+constexpr u8 checksum_of(const Bytes& bytes) {
+    u8 sum = 0;
+    for (auto byte : bytes) {
+        sum = static_cast<u8>(sum + static_cast<u8>(byte));
+    }
+    return static_cast<u8>(-sum);
+}
+
+inline constexpr char rsdp_signature[8] = {'R', 'S', 'D', ' ', 'P', 'T', 'R', ' '};
+/// Firmware on a PC puts the root pointer on a 16-byte boundary of [E0000h, 100000h), or in the first KiB of the EBDA.
+inline constexpr u64 rsdp_scan_begin = 0xE0000;
+inline constexpr u64 rsdp_scan_end = 0x100000;
+inline constexpr u64 rsdp_alignment = 16;
+
 struct RootPointer {
-    char signature[8];  ///< "RSD PTR "
-    u8 checksum;        ///< of the first 20 bytes
+    char signature[8];
+    u8 checksum;  ///< of the first 20 bytes
     char oem_id[6];
-    u8 revision;  ///< 2 and more: the fields from `length` on are there
+    u8 revision;  ///< 0: the first 20 bytes are all there is; 2
     Le<u32> rsdt_address;
-    Le<u32> length;
+    Le<u32> length_bytes;
     Le<u64> xsdt_address;
     u8 extended_checksum;
     u8 reserved[3];
 };
-static_assert(sizeof(RootPointer) == 36);
+static_assert(sizeof(RootPointer) == 36 && offsetof(RootPointer, xsdt_address) == 24);
 inline constexpr usize root_pointer_v1_bytes = 20;
 
-/// System description table header (5.2.6).
+/// What every table but RSDP and FACS begins with.
 struct TableHeader {
     char signature[4];
-    Le<u32> length;
+    Le<u32> length_bytes;
     u8 revision;
     u8 checksum;
     char oem_id[6];
@@ -33,168 +50,181 @@ struct TableHeader {
     char creator_id[4];
     Le<u32> creator_revision;
 };
-static_assert(sizeof(TableHeader) == 36);
+static_assert(sizeof(TableHeader) == 36 && offsetof(TableHeader, creator_revision) == 32);
 
-/// Generic address structure (5.2.3.2).
+enum class AddressSpace : u8 { memory = 0, io = 1 };
+
 struct GenericAddress {
-    u8 space_id;  ///< 0 memory, 1 I/O
+    u8 space;  ///< AddressSpace
     u8 bit_width;
     u8 bit_offset;
-    u8 access_size;
+    u8 access_size;  ///< 1 byte, 2 word, 3 dword, 4 qword
     Le<u64> address;
 };
-static_assert(sizeof(GenericAddress) == 12);
+static_assert(sizeof(GenericAddress) == 12 && offsetof(GenericAddress, address) == 4);
 
-/// FADT (5.2.9).
-struct FixedTable {
-    TableHeader header;  ///< "FACP"
-    Le<u32> firmware_control;
-    Le<u32> dsdt;
-    u8 reserved44;
+/// FADT, signature "FACP", revision 6.
+struct FixedDescription {
+    TableHeader header;
+    Le<u32> facs_address;
+    Le<u32> dsdt_address;
+    u8 reserved1;
     u8 preferred_profile;
     Le<u16> sci_interrupt;
-    Le<u32> smi_command;
+    Le<u32> smi_command_port;
     u8 acpi_enable;
     u8 acpi_disable;
     u8 s4bios_request;
     u8 pstate_control;
-    Le<u32> pm1a_event_block;
-    Le<u32> pm1b_event_block;
-    Le<u32> pm1a_control_block;
-    Le<u32> pm1b_control_block;
-    Le<u32> pm2_control_block;
-    Le<u32> pm_timer_block;
-    Le<u32> gpe0_block;
-    Le<u32> gpe1_block;
-    u8 pm1_event_length;
-    u8 pm1_control_length;
-    u8 pm2_control_length;
-    u8 pm_timer_length;
-    u8 gpe0_length;
-    u8 gpe1_length;
+    Le<u32> pm1a_event_port;
+    Le<u32> pm1b_event_port;
+    Le<u32> pm1a_control_port;
+    Le<u32> pm1b_control_port;
+    Le<u32> pm2_control_port;
+    Le<u32> pm_timer_port;
+    Le<u32> gpe0_port;
+    Le<u32> gpe1_port;
+    u8 pm1_event_bytes;
+    u8 pm1_control_bytes;
+    u8 pm2_control_bytes;
+    u8 pm_timer_bytes;
+    u8 gpe0_bytes;
+    u8 gpe1_bytes;
     u8 gpe1_base;
     u8 cstate_control;
-    Le<u16> c2_latency;
-    Le<u16> c3_latency;
+    Le<u16> c2_latency_us;  ///< above 100: no C2
+    Le<u16> c3_latency_us;  ///< above 1000: no C3
     Le<u16> flush_size;
     Le<u16> flush_stride;
     u8 duty_offset;
     u8 duty_width;
     u8 day_alarm;
     u8 month_alarm;
-    u8 century;
-    Le<u16> boot_architecture_flags;
-    u8 reserved111;
+    u8 century;  ///< CMOS byte
+    Le<u16> boot_architecture;
+    u8 reserved2;
     Le<u32> flags;
     GenericAddress reset_register;
     u8 reset_value;
-    Le<u16> arm_boot_architecture_flags;
-    u8 minor_revision;
-    Le<u64> x_firmware_control;
-    Le<u64> x_dsdt;
-    GenericAddress x_pm1a_event_block;
-    GenericAddress x_pm1b_event_block;
-    GenericAddress x_pm1a_control_block;
-    GenericAddress x_pm1b_control_block;
-    GenericAddress x_pm2_control_block;
-    GenericAddress x_pm_timer_block;
-    GenericAddress x_gpe0_block;
-    GenericAddress x_gpe1_block;
+    Le<u16> arm_boot_architecture;
+    u8 minor_version;
+    Le<u64> facs_address64;
+    Le<u64> dsdt_address64;
+    GenericAddress pm1a_event;
+    GenericAddress pm1b_event;
+    GenericAddress pm1a_control;
+    GenericAddress pm1b_control;
+    GenericAddress pm2_control;
+    GenericAddress pm_timer;
+    GenericAddress gpe0;
+    GenericAddress gpe1;
     GenericAddress sleep_control;
     GenericAddress sleep_status;
-    Le<u64> hypervisor_vendor;
+    char hypervisor_id[8];
 };
-static_assert(sizeof(FixedTable) == 276 && offsetof(FixedTable, x_dsdt) == 140 &&
-              offsetof(FixedTable, pm_timer_block) == 76);
+static_assert(sizeof(FixedDescription) == 276 && offsetof(FixedDescription, flags) == 112 &&
+              offsetof(FixedDescription, hypervisor_id) == 268);
 
-/// MADT (5.2.12); entries follow.
-struct ApicTable {
-    TableHeader header;  ///< "APIC"
+namespace boot_architecture {
+inline constexpr u16 legacy_devices = 1u << 0;
+inline constexpr u16 keyboard_controller = 1u << 1;
+inline constexpr u16 no_vga = 1u << 2;
+}  // namespace boot_architecture
+
+namespace fixed_flag {
+inline constexpr u32 wbinvd = 1u << 0;
+inline constexpr u32 c1_everywhere = 1u << 2;
+inline constexpr u32 no_sleep_button = 1u << 5;
+inline constexpr u32 no_fixed_rtc_wake = 1u << 6;
+inline constexpr u32 timer_32bit = 1u << 8;
+inline constexpr u32 reset_register = 1u << 10;
+}  // namespace fixed_flag
+
+/// FACS; no checksum, 64-byte aligned.
+struct FirmwareControl {
+    char signature[4];
+    Le<u32> length_bytes;
+    Le<u32> hardware_signature;
+    Le<u32> waking_vector;
+    Le<u32> global_lock;
+    Le<u32> flags;
+    Le<u64> waking_vector64;
+    u8 version;
+    u8 reserved[31];
+};
+static_assert(sizeof(FirmwareControl) == 64 && offsetof(FirmwareControl, version) == 32);
+
+/// MADT, signature "APIC", revision 5; entries follow, each with a MadtEntry in front.
+struct MultipleApic {
+    TableHeader header;
     Le<u32> local_apic_address;
-    Le<u32> flags;  ///< bit 0: a pair of 8259s is there
+    Le<u32> flags;  ///< bit 0: there are 8259s as well
 };
-static_assert(sizeof(ApicTable) == 44);
+static_assert(sizeof(MultipleApic) == 44 && offsetof(MultipleApic, flags) == 40);
 
-enum class ApicEntryType : u8 {
+enum class MadtType : u8 {
     local_apic = 0,
     io_apic = 1,
     interrupt_override = 2,
-    nmi_source = 3,
     local_apic_nmi = 4,
-    local_apic_address = 5,
     local_x2apic = 9,
+    local_x2apic_nmi = 10,
 };
 
-struct ApicEntryHeader {
-    u8 type;
-    u8 length;
+struct MadtEntry {
+    u8 type;  ///< MadtType
+    u8 length_bytes;
 };
-struct LocalApicEntry {
-    ApicEntryHeader header;
-    u8 processor_id;
+static_assert(sizeof(MadtEntry) == 2);
+
+inline constexpr u32 apic_enabled = 1u << 0;
+inline constexpr u32 apic_online_capable = 1u << 1;
+
+struct MadtLocalApic {
+    MadtEntry entry;
+    u8 processor_uid;
     u8 apic_id;
-    Le<u32> flags;  ///< bit 0: enabled
+    Le<u32> flags;
 };
-static_assert(sizeof(LocalApicEntry) == 8);
-struct IoApicEntry {
-    ApicEntryHeader header;
-    u8 io_apic_id;
+static_assert(sizeof(MadtLocalApic) == 8 && offsetof(MadtLocalApic, flags) == 4);
+
+struct MadtIoApic {
+    MadtEntry entry;
+    u8 id;
     u8 reserved;
     Le<u32> address;
-    Le<u32> interrupt_base;
+    Le<u32> first_gsi;
 };
-static_assert(sizeof(IoApicEntry) == 12);
-struct InterruptOverrideEntry {
-    ApicEntryHeader header;
-    u8 bus;
+static_assert(sizeof(MadtIoApic) == 12 && offsetof(MadtIoApic, first_gsi) == 8);
+
+/// Polarity and trigger mode of an interrupt source (MPS INTI flags).
+inline constexpr u16 inti_conforming = 0;
+inline constexpr u16 inti_active_high_level = 0xD;
+
+struct MadtInterruptOverride {
+    MadtEntry entry;
+    u8 bus;  ///< 0: ISA
     u8 source;
-    Le<u32> interrupt;
-    Le<u16> flags;  ///< polarity 1:0, trigger mode 3:2
+    Le<u32> gsi;
+    Le<u16> flags;
 };
-static_assert(sizeof(InterruptOverrideEntry) == 10);
-struct LocalApicNmiEntry {
-    ApicEntryHeader header;
-    u8 processor_id;  ///< FFh: all
+static_assert(sizeof(MadtInterruptOverride) == 10 && offsetof(MadtInterruptOverride, flags) == 8);
+
+struct MadtLocalApicNmi {
+    MadtEntry entry;
+    u8 processor_uid;  ///< FFh: all
     Le<u16> flags;
     u8 local_interrupt;
 };
-static_assert(sizeof(LocalApicNmiEntry) == 6);
-struct LocalApicAddressEntry {
-    ApicEntryHeader header;
-    Le<u16> reserved;
-    Le<u64> address;
-};
-static_assert(sizeof(LocalApicAddressEntry) == 12);
-struct LocalX2ApicEntry {
-    ApicEntryHeader header;
+static_assert(sizeof(MadtLocalApicNmi) == 6 && offsetof(MadtLocalApicNmi, local_interrupt) == 5);
+
+struct MadtLocalX2apic {
+    MadtEntry entry;
     Le<u16> reserved;
     Le<u32> apic_id;
     Le<u32> flags;
-    Le<u32> processor_id;
+    Le<u32> processor_uid;
 };
-static_assert(sizeof(LocalX2ApicEntry) == 16);
-
-inline constexpr u32 local_apic_enabled = 1u << 0;
-
-/// MCFG (PCI Firmware 3.2, 4.1.2); allocations follow eight reserved bytes.
-struct EcamTable {
-    TableHeader header;  ///< "MCFG"
-    u8 reserved[8];
-};
-static_assert(sizeof(EcamTable) == 44);
-struct EcamAllocation {
-    Le<u64> base;
-    Le<u16> segment;
-    u8 bus_first;
-    u8 bus_last;
-    Le<u32> reserved;
-};
-static_assert(sizeof(EcamAllocation) == 16);
-
-/// PM1 control register: SLP_TYP 12:10, SLP_EN 13 (4.8.3.2).
-inline constexpr unsigned sleep_type_shift = 10;
-inline constexpr u16 sleep_enable = 1u << 13;
-
-inline constexpr u64 pm_timer_frequency_hz = 3'579'545;
+static_assert(sizeof(MadtLocalX2apic) == 16 && offsetof(MadtLocalX2apic, processor_uid) == 12);
 
 }  // namespace undercroft::acpi

@@ -228,6 +228,15 @@ void PciHost::write_port(u16 port, AccessSize size, u64 value) {
     write_config(*slot, aligned_register(address_), static_cast<u32>(value << shift), mask);
 }
 
+/// What firmware leaves in the interrupt line register: the GSI that the function's pin reaches.
+void PciHost::assign_interrupt(Slot& slot) {
+    u32 pin = (slot.function->read_config(pci::config_offset::interrupt) >> 8) & 0xFF;
+    if (pin >= 1 && pin <= 4) {
+        u32 gsi = first_interrupt_gsi + pci_interrupt_index(slot.device, pin - 1);
+        slot.function->write_config(pci::config_offset::interrupt, gsi, 0xFF);
+    }
+}
+
 void PciHost::assign_addresses(const PciWindows& windows) {
     SpinlockGuard guard(lock_);
     u64 next_memory = windows.memory_begin;
@@ -257,6 +266,7 @@ void PciHost::assign_addresses(const PciWindows& windows) {
             }
             set_base(slot, index, base);
         }
+        assign_interrupt(slot);
     }
 }
 

@@ -27,6 +27,8 @@ class PciHost : public PortDevice {
 public:
     static constexpr usize functions_max = 24;
     static constexpr u8 devices_max = 32;
+    /// GSI of the first of the four interrupt lines.
+    static constexpr u32 first_interrupt_gsi = 16;
     /// The first device number that is free for `attach`.
     static constexpr u8 first_free_device = 2;
     static constexpr u16 address_port = 0xCF8;
@@ -106,6 +108,7 @@ private:
     void write_base_register(Slot& slot, usize index, u32 value);
     void place(Slot& slot, usize index);
     Result<void> add_windows(Slot& slot);
+    void assign_interrupt(Slot& slot);
 
     GuestBus& bus_;
     PowerControl& power_;
