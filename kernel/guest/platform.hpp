@@ -1,5 +1,5 @@
 // The guest's machine: an i440FX-style PC with one PCI bus, made of the parts in chipset/ and acpi/, and put together in named steps. Whoever runs the virtual
-// processors gives it interrupts, time and a console, attaches PCI functions, calls `prepare`, loads a kernel, and then turns intercepts into calls of `bus()`.
+// processors gives it interrupts, time and a console, attaches PCI functions, calls `build_acpi`, loads a kernel, and then turns intercepts into calls of `bus()`.
 #pragma once
 
 #include <memory>
@@ -58,6 +58,12 @@ public:
     /// Loads `kernel` (a bzImage) with `initrd` and `command_line` for the 64-bit boot protocol; gives the boot processor's first state. After `build_acpi`.
     Result<LinuxStart, LoadError> load_linux(const LinuxImage& image);
 
+    /// A line of the PCI bus for `pin` (0 is INTA) of `device`, for functions that interrupt without messages.
+    InterruptLines::User pci_interrupt(unsigned device, unsigned pin) { return lines_.pci(pci_interrupt_index(device, pin)); }
+
+    /// Asks the guest to shut down, as the power button does. From any processor.
+    void press_power_button() { acpi_power_.press_power_button(); }
+
     /// A local APIC of some processor acknowledged a level-triggered `vector` (the APIC EOI intercept).
     void end_of_interrupt(u8 vector) { io_apic_.end_of_interrupt(vector); }
 
@@ -72,6 +78,7 @@ private:
     Result<void> register_legacy();
     Result<void> register_power();
     Result<void> register_pci();
+    PciWindows pci_windows() const;
 
     GuestPlatformConfig config_;
     u32 apic_ids_[processors_max] = {};
