@@ -6,7 +6,7 @@
 #include "drivers/nvme/namespace.hpp"
 #include "kernel/base/log.hpp"
 
-namespace undercroft::nvme {
+namespace undercroft::nvme::host {
 
 /// Sends one admin command and waits for its end, which the watch of the admin queue bounds.
 Task<Outcome> Driver::execute_admin(AdminCommand command) {
@@ -120,4 +120,4 @@ Task<Result<std::shared_ptr<Namespace>>> Driver::open_namespace(u32 id) {
     co_return opened;
 }
 
-}  // namespace undercroft::nvme
+}  // namespace undercroft::nvme::host

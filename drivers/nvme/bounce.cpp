@@ -5,7 +5,7 @@
 #include <cstring>
 #include <new>
 
-namespace undercroft::nvme {
+namespace undercroft::nvme::host {
 
 Result<std::unique_ptr<BounceMemory>> BounceMemory::create(DeviceHost& host, usize pages) {
     ASSERT(pages >= pages_max && pages <= 0xffff);
@@ -76,4 +76,4 @@ void BounceMemory::release(Loan& loan) {
     loan.count = 0;
 }
 
-}  // namespace undercroft::nvme
+}  // namespace undercroft::nvme::host

@@ -7,7 +7,7 @@
 #include "drivers/nvme/prp.hpp"
 #include "kernel/async/semaphore.hpp"
 
-namespace undercroft::nvme {
+namespace undercroft::nvme::host {
 
 class BounceMemory {
 public:
@@ -43,4 +43,4 @@ private:
     Semaphore available_;
 };
 
-}  // namespace undercroft::nvme
+}  // namespace undercroft::nvme::host

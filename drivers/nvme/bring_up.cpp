@@ -5,7 +5,7 @@
 #include "drivers/nvme/driver.hpp"
 #include "kernel/base/log.hpp"
 
-namespace undercroft::nvme {
+namespace undercroft::nvme::host {
 
 Result<void> Driver::check_capabilities() {
     capabilities_ = Capabilities{registers_.read64(register_offset::capabilities)};
@@ -188,4 +188,4 @@ Task<void> Driver::delete_completion_queue(u16 id) {
     (void)co_await execute_admin({.entry = entry});
 }
 
-}  // namespace undercroft::nvme
+}  // namespace undercroft::nvme::host

@@ -4,7 +4,7 @@
 #include "drivers/nvme/driver.hpp"
 #include "kernel/base/log.hpp"
 
-namespace undercroft::nvme {
+namespace undercroft::nvme::host {
 
 /// The channel that commands of the calling executor go through: its own, or the one it shares.
 Driver::Channel& Driver::home_channel() {
@@ -177,4 +177,4 @@ Task<void> Driver::look_after(QueuePair& queue) {
     }
 }
 
-}  // namespace undercroft::nvme
+}  // namespace undercroft::nvme::host

@@ -7,7 +7,7 @@
 #include "drivers/nvme/namespace.hpp"
 #include "kernel/base/log.hpp"
 
-namespace undercroft::nvme {
+namespace undercroft::nvme::host {
 
 namespace {
 constexpr u16 admin_vector = 0;
@@ -159,4 +159,4 @@ usize Driver::io_queue_count() const {
     return count;
 }
 
-}  // namespace undercroft::nvme
+}  // namespace undercroft::nvme::host

@@ -11,6 +11,7 @@
 // A request's memory is the device's until it completed the command, or is disabled, or is cut off. There is no fourth way.
 //
 // Leaves out: metadata and protection information, SGLs, namespace management, several controllers of one subsystem.
+// Everything of the driver is in `nvme::host`, the specification's word for this side; storage/frontends/nvme is the controller side.
 // NVM Express Base Specification 2.0, NVM Command Set Specification 1.0.
 #pragma once
 
@@ -23,7 +24,7 @@
 #include "kernel/async/event.hpp"
 #include "kernel/async/task_group.hpp"
 
-namespace undercroft::nvme {
+namespace undercroft::nvme::host {
 
 class Namespace;
 
@@ -184,4 +185,9 @@ private:
     std::atomic<u64> events_{0};
 };
 
+}  // namespace undercroft::nvme::host
+
+namespace undercroft::nvme {
+using host::Driver;
+using host::DriverOptions;
 }  // namespace undercroft::nvme

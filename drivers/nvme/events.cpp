@@ -5,7 +5,7 @@
 #include "kernel/base/log.hpp"
 #include "kernel/spec/nvme_logs.hpp"
 
-namespace undercroft::nvme {
+namespace undercroft::nvme::host {
 
 Task<void> Driver::event_loop() {
     CancelToken cancel = queue_tasks_.token();
@@ -64,4 +64,4 @@ Task<void> Driver::rescan() {
     }
 }
 
-}  // namespace undercroft::nvme
+}  // namespace undercroft::nvme::host

@@ -3,7 +3,7 @@
 #include "drivers/nvme/namespace.hpp"
 #include "drivers/nvme/prp.hpp"
 
-namespace undercroft::nvme {
+namespace undercroft::nvme::host {
 
 namespace {
 
@@ -155,4 +155,4 @@ Task<Outcome> Namespace::execute_bounced(Driver::Channel& channel, const Command
     co_return outcome;
 }
 
-}  // namespace undercroft::nvme
+}  // namespace undercroft::nvme::host

@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <cstring>
 
-namespace undercroft::nvme {
+namespace undercroft::nvme::host {
 
 namespace {
 
@@ -161,4 +161,4 @@ std::optional<std::array<std::byte, 16>> find_unique_id(std::span<const std::byt
     return best;
 }
 
-}  // namespace undercroft::nvme
+}  // namespace undercroft::nvme::host

@@ -12,7 +12,7 @@
 #include "kernel/spec/nvme_identify.hpp"
 #include "kernel/spec/nvme_registers.hpp"
 
-namespace undercroft::nvme {
+namespace undercroft::nvme::host {
 
 /// Limits of Dataset Management and Write Zeroes.
 struct RangeLimits {
@@ -67,4 +67,4 @@ Result<NamespaceFacts> check_namespace(const IdentifyNamespace& data, u32 id);
 /// The 16 bytes of a UUID or NGUID, or 8 of an EUI64 and zeros, from a list of namespace descriptors; nothing where the list has none or is broken.
 std::optional<std::array<std::byte, 16>> find_unique_id(std::span<const std::byte> descriptors);
 
-}  // namespace undercroft::nvme
+}  // namespace undercroft::nvme::host

@@ -6,7 +6,7 @@
 
 #include "kernel/base/log.hpp"
 
-namespace undercroft::nvme {
+namespace undercroft::nvme::host {
 
 namespace {
 
@@ -260,4 +260,4 @@ Task<Outcome> Namespace::deallocate_piece(u64 lba, u64 blocks, CancelToken cance
     co_return co_await execute({entry, Direction::to_device, data}, cancel);
 }
 
-}  // namespace undercroft::nvme
+}  // namespace undercroft::nvme::host

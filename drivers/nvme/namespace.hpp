@@ -6,7 +6,7 @@
 #include "drivers/nvme/driver.hpp"
 #include "drivers/nvme/segment_view.hpp"
 
-namespace undercroft::nvme {
+namespace undercroft::nvme::host {
 
 /// Told of changes, on executors[0].
 class NamespaceObserver {
@@ -100,4 +100,4 @@ private:
     std::vector<MemorySegment> zero_segments_;
 };
 
-}  // namespace undercroft::nvme
+}  // namespace undercroft::nvme::host

@@ -3,7 +3,7 @@
 
 #include "kernel/base/types.hpp"
 
-namespace undercroft::nvme {
+namespace undercroft::nvme::host {
 
 struct DriverOptions {
     /// Entries of an I/O queue; the controller's CAP.MQES may make it less. 2 to 256.
@@ -70,4 +70,4 @@ inline constexpr u64 setup_wait_max_ns = 30 * nanoseconds_per_second;
 /// What stands in a PRP field that the controller must not look at: an address that no machine here maps, so that a controller that does look, fails.
 inline constexpr u64 unmappable_address = 0xffff'ffff'ffff'f000;
 
-}  // namespace undercroft::nvme
+}  // namespace undercroft::nvme::host

@@ -1,7 +1,7 @@
 // Outcomes as general errors.
 #include "drivers/nvme/outcome.hpp"
 
-namespace undercroft::nvme {
+namespace undercroft::nvme::host {
 
 Error to_error(const Outcome& outcome) {
     switch (outcome.ending) {
@@ -19,4 +19,4 @@ Error to_error(const Outcome& outcome) {
     return Error::device_error;
 }
 
-}  // namespace undercroft::nvme
+}  // namespace undercroft::nvme::host

@@ -4,7 +4,7 @@
 #include "kernel/base/result.hpp"
 #include "kernel/spec/nvme_commands.hpp"
 
-namespace undercroft::nvme {
+namespace undercroft::nvme::host {
 
 enum class Ending : u8 {
     completed,    ///< the controller answered; see the status
@@ -27,4 +27,4 @@ struct Outcome {
 /// The general error nearest to `outcome`, which did not succeed.
 Error to_error(const Outcome& outcome);
 
-}  // namespace undercroft::nvme
+}  // namespace undercroft::nvme::host

@@ -3,7 +3,7 @@
 
 #include "drivers/nvme/options.hpp"
 
-namespace undercroft::nvme {
+namespace undercroft::nvme::host {
 
 namespace {
 constexpr u64 first_alignment = 4;
@@ -69,4 +69,4 @@ bool add_in_place(PrpBuilder& builder, DeviceHost& host, const SegmentView& view
     });
 }
 
-}  // namespace undercroft::nvme
+}  // namespace undercroft::nvme::host

@@ -7,7 +7,7 @@
 #include "drivers/nvme/segment_view.hpp"
 #include "kernel/spec/nvme_commands.hpp"
 
-namespace undercroft::nvme {
+namespace undercroft::nvme::host {
 
 /// Collects device memory into a data pointer. The rules: the first piece starts on a dword, every other on a page, and every piece but the last ends on a page; pieces
 /// that follow each other directly count as one.
@@ -34,4 +34,4 @@ private:
 /// Points `builder` at the memory of `view`, in place. False where it does not follow the rules or the device cannot reach it: then it must be copied.
 bool add_in_place(PrpBuilder& builder, DeviceHost& host, const SegmentView& view);
 
-}  // namespace undercroft::nvme
+}  // namespace undercroft::nvme::host

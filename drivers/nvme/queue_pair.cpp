@@ -5,7 +5,7 @@
 
 #include "kernel/base/log.hpp"
 
-namespace undercroft::nvme {
+namespace undercroft::nvme::host {
 
 namespace {
 
@@ -226,4 +226,4 @@ void QueuePair::kill(Ending reason) {
     }
 }
 
-}  // namespace undercroft::nvme
+}  // namespace undercroft::nvme::host

@@ -12,7 +12,7 @@
 #include "kernel/async/semaphore.hpp"
 #include "kernel/spec/nvme_registers.hpp"
 
-namespace undercroft::nvme {
+namespace undercroft::nvme::host {
 
 /// Index of a command in its queue pair.
 using SlotIndex = u16;
@@ -155,4 +155,4 @@ private:
     std::atomic<u64> completed_count_{0};
 };
 
-}  // namespace undercroft::nvme
+}  // namespace undercroft::nvme::host

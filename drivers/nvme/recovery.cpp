@@ -8,7 +8,7 @@
 #include "drivers/nvme/namespace.hpp"
 #include "kernel/base/log.hpp"
 
-namespace undercroft::nvme {
+namespace undercroft::nvme::host {
 
 /// From any executor. `reason` is a literal.
 void Driver::request_recovery(const char* reason) {
@@ -154,4 +154,4 @@ Task<void> Driver::give_up(Ending ending) {
     }
 }
 
-}  // namespace undercroft::nvme
+}  // namespace undercroft::nvme::host

@@ -7,7 +7,7 @@
 #include "kernel/base/assert.hpp"
 #include "kernel/base/memory_segment.hpp"
 
-namespace undercroft::nvme {
+namespace undercroft::nvme::host {
 
 class SegmentView {
 public:
@@ -52,4 +52,4 @@ private:
     u64 bytes_;
 };
 
-}  // namespace undercroft::nvme
+}  // namespace undercroft::nvme::host

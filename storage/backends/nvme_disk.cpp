@@ -48,16 +48,16 @@ DiskError disk_error_of_status(nvme::Status status) {
     }
 }
 
-Task<DiskResult<void>> finish(Task<nvme::Outcome> operation) {
-    nvme::Outcome outcome = co_await operation;
+Task<DiskResult<void>> finish(Task<nvme::host::Outcome> operation) {
+    nvme::host::Outcome outcome = co_await operation;
     if (!outcome.succeeded()) {
         co_return fail(disk_error_of(outcome));
     }
     co_return DiskResult<void>{};
 }
 
-DiskFacts facts_of(const nvme::Namespace& name_space) {
-    const nvme::NamespaceFacts& facts = name_space.facts();
+DiskFacts facts_of(const nvme::host::Namespace& name_space) {
+    const nvme::host::NamespaceFacts& facts = name_space.facts();
     DiskFacts result;
     result.sector_size = facts.block_size;
     result.physical_sector_size = facts.physical_block_size;
@@ -75,31 +75,31 @@ DiskFacts facts_of(const nvme::Namespace& name_space) {
 
 }  // namespace
 
-DiskError disk_error_of(const nvme::Outcome& outcome) {
+DiskError disk_error_of(const nvme::host::Outcome& outcome) {
     switch (outcome.ending) {
-    case nvme::Ending::completed:
+    case nvme::host::Ending::completed:
         return disk_error_of_status(outcome.status.status());
-    case nvme::Ending::interrupted:
-    case nvme::Ending::timed_out:
+    case nvme::host::Ending::interrupted:
+    case nvme::host::Ending::timed_out:
         return DiskError::timed_out;
-    case nvme::Ending::failed:
+    case nvme::host::Ending::failed:
         return DiskError::io;
-    case nvme::Ending::gone:
+    case nvme::host::Ending::gone:
         return DiskError::gone;
-    case nvme::Ending::cancelled:
+    case nvme::host::Ending::cancelled:
         return DiskError::cancelled;
     }
     return DiskError::io;
 }
 
-NvmeDisk::NvmeDisk(std::shared_ptr<nvme::Namespace> name_space)
+NvmeDisk::NvmeDisk(std::shared_ptr<nvme::host::Namespace> name_space)
     : namespace_(std::move(name_space)), facts_(facts_of(*namespace_)), size_(namespace_->blocks()) {
     namespace_->observe(this);
 }
 
 NvmeDisk::~NvmeDisk() { namespace_->observe(nullptr); }
 
-std::shared_ptr<NvmeDisk> NvmeDisk::create(std::shared_ptr<nvme::Namespace> name_space) {
+std::shared_ptr<NvmeDisk> NvmeDisk::create(std::shared_ptr<nvme::host::Namespace> name_space) {
     return std::shared_ptr<NvmeDisk>(new NvmeDisk(std::move(name_space)));
 }
 

@@ -7,11 +7,11 @@
 
 namespace undercroft {
 
-class NvmeDisk final : public DiskInterface, private nvme::NamespaceObserver {
+class NvmeDisk final : public DiskInterface, private nvme::host::NamespaceObserver {
 public:
     /// A disk over `name_space`, of which it is the only observer from now on. Call on the driver's first executor. Outlives `Driver::close`, after which every
     /// operation ends with `gone`.
-    static std::shared_ptr<NvmeDisk> create(std::shared_ptr<nvme::Namespace> name_space);
+    static std::shared_ptr<NvmeDisk> create(std::shared_ptr<nvme::host::Namespace> name_space);
     /// On the driver's first executor.
     ~NvmeDisk() override;
 
@@ -28,16 +28,16 @@ public:
     Task<DiskResult<u64>> wait_for_resize(u64 known_sectors, CancelToken cancel) override;
 
 private:
-    explicit NvmeDisk(std::shared_ptr<nvme::Namespace> name_space);
+    explicit NvmeDisk(std::shared_ptr<nvme::host::Namespace> name_space);
     void size_changed(u64 blocks) override { size_.set(blocks); }
     void controller_gone() override { size_.close(); }
 
-    std::shared_ptr<nvme::Namespace> namespace_;
+    std::shared_ptr<nvme::host::Namespace> namespace_;
     DiskFacts facts_;
     DiskSize size_;
 };
 
 /// What a disk's caller is told of a command that did not succeed.
-DiskError disk_error_of(const nvme::Outcome& outcome);
+DiskError disk_error_of(const nvme::host::Outcome& outcome);
 
 }  // namespace undercroft
