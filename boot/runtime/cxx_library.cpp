@@ -32,7 +32,7 @@ _LIBCPP_BEGIN_NAMESPACE_STD
     char message[256];
     va_list arguments;
     va_start(arguments, format);
-    vsnprintf(message, sizeof(message), format, arguments);
+    static_cast<void>(vsnprintf(message, sizeof(message), format, arguments));
     va_end(arguments);
     PANIC("%s", message);
 }
