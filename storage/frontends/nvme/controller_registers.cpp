@@ -192,6 +192,9 @@ void Controller::write_configuration(u32 value) {
         configuration_.store(value, std::memory_order_seq_cst);
         if (old.enable() && !now.enable()) {
             reset_requested_ = true;
+            // A start that failed left nothing running; RDY, where set, stays until everything has ended.
+            ControllerStatus status{status_.load(std::memory_order_relaxed)};
+            status_.store(status.with_fatal(false).raw, std::memory_order_seq_cst);
         }
         if (now.shutdown() != ShutdownNotification::none && old.shutdown() == ShutdownNotification::none) {
             shutdown_requested_ = true;

@@ -13,11 +13,11 @@ namespace undercroft::nvme {
 
 /// One namespace as configured.
 struct NamespaceConfig {
-    u32 id;  ///< 1 to FFFFFFFEh
+    u32 id = 0; ///< 1 to FFFFFFFEh
     Disk disk;
-    std::optional<std::array<u8, 16>>
-        nguid;  ///< default: the disk's own id, else made from the subsystem's name and `id`
-    std::optional<std::array<u8, 8>> eui64;
+    /// Default: the disk's own id, else one made from the subsystem's name and `id`.
+    std::optional<std::array<u8, 16>> nguid = {};
+    std::optional<std::array<u8, 8>> eui64 = {};
 };
 
 struct Namespace {
