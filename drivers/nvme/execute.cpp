@@ -46,24 +46,23 @@ Task<Outcome> Namespace::execute(Command command, CancelToken cancel) {
     if (driver == nullptr) {
         return Task<Outcome>::ready(outcome_of(Ending::gone));
     }
-    Driver::Channel& channel = driver->home_channel();
-    if (&channel.executor != &Executor::current()) {
-        return execute_elsewhere(channel, command);
-    }
-    return execute_here(channel, command, cancel);
+    return execute_here(*driver, command, cancel);
 }
 
 /// For executors without a queue of their own. A cancel token stays on its executor, so none goes along.
 Task<Outcome> Namespace::execute_elsewhere(Driver::Channel& channel, Command command) {
     Executor& home = Executor::current();
     co_await resume_on(channel.executor);
-    Outcome outcome = co_await execute_here(channel, command, {});
+    Outcome outcome = co_await execute(command, {});
     co_await resume_on(home);
     co_return outcome;
 }
 
-Task<Outcome> Namespace::execute_here(Driver::Channel& channel, Command command, CancelToken cancel) {
-    Driver& driver = *driver_.load(std::memory_order_acquire);
+Task<Outcome> Namespace::execute_here(Driver& driver, Command command, CancelToken cancel) {
+    Driver::Channel& channel = driver.home_channel();
+    if (&channel.executor != &Executor::current()) {
+        co_return co_await execute_elsewhere(channel, command);
+    }
     const DriverOptions& options = driver.options();
     WaitLimits limits{.deadline_ns = channel.executor.now_ns() + options.request_timeout_ns, .cancel = cancel};
     Outcome outcome = outcome_of(Ending::interrupted);

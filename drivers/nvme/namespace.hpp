@@ -87,7 +87,7 @@ private:
     Task<Outcome> deallocate_piece(u64 lba, u64 blocks, CancelToken cancel);
     Task<Outcome> execute(Command command, CancelToken cancel);
     Task<Outcome> execute_elsewhere(Driver::Channel& channel, Command command);
-    Task<Outcome> execute_here(Driver::Channel& channel, Command command, CancelToken cancel);
+    Task<Outcome> execute_here(Driver& driver, Command command, CancelToken cancel);
     Task<Outcome> execute_bounced(Driver::Channel& channel, const Command& command, WaitLimits limits);
     SubmissionEntry io_entry(IoOpcode opcode, u64 lba, u64 blocks) const;
 

@@ -1,0 +1,49 @@
+// Memory that simulated devices can reach: host memory at device addresses that differ from its host addresses, handed out in pages. What is freed is filled with
+// a pattern and kept apart for as long as possible, so that a device that writes there late is noticed (`check_freed`).
+#pragma once
+
+#include <deque>
+#include <memory>
+#include <vector>
+
+#include "drivers/device.hpp"
+#include "kernel/guest/memory.hpp"
+
+namespace undercroft {
+
+class DmaArena {
+public:
+    /// Device address of the first byte: no multiple of anything larger than a page, and far from any host address.
+    static constexpr u64 base_address = 0x12'3456'7000;
+
+    explicit DmaArena(usize size_bytes);
+    DmaArena(const DmaArena&) = delete;
+    DmaArena& operator=(const DmaArena&) = delete;
+
+    /// The whole arena, as a device sees memory.
+    const GuestMemory& memory() const { return memory_; }
+    Result<DmaBuffer> allocate(usize size_bytes);
+    Result<DeviceRange> find(const std::byte* data, usize size_bytes) const;
+    usize free_pages() const;
+    /// Whether nothing was written to freed memory since it was freed.
+    bool check_freed() const;
+
+private:
+    static void release(void* context, std::byte* data, usize size_bytes);
+
+    struct alignas(page_size) Page {
+        std::byte bytes[page_size];
+    };
+    struct Piece {
+        usize first;
+        usize count;
+    };
+    std::unique_ptr<Page[]> pages_;
+    usize count_;
+    std::vector<bool> used_;
+    std::vector<bool> freed_;
+    usize next_ = 0;  // first fit from here on, so that what was freed last is used again last
+    GuestMemory memory_;
+};
+
+}  // namespace undercroft
