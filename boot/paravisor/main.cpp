@@ -1,10 +1,12 @@
 // The composition root of the VTL2 image: named steps from the monitor's entry to the guest's first instruction, and no logic of its own.
+#include "boot/paravisor/disks.hpp"
+#include "boot/paravisor/guest_machine.hpp"
 #include "boot/paravisor/memory.hpp"
 #include "boot/paravisor/processors.hpp"
 #include "boot/runtime/runtime.hpp"
+#include "drivers/fw_cfg/hypercall_transport.hpp"
 #include "kernel/base/assert.hpp"
 #include "kernel/base/log.hpp"
-#include "kernel/vtl/hypercalls.hpp"
 
 namespace undercroft::paravisor {
 
@@ -15,6 +17,20 @@ void check_boot_info(const vtl2::BootInfo& boot_info) {
         boot_info.vp_count == 0) {
         PANIC("boot information of version %u with %u VPs is not for this image", boot_info.version, boot_info.vp_count);
     }
+}
+
+FirmwareConfig open_firmware_config() {
+    static constinit std::optional<HypercallConfigTransport> transport;
+    Result<FirmwareConfig> firmware = FirmwareConfig::open(transport.emplace(addresses()));
+    if (!firmware) {
+        PANIC("no firmware configuration: %s", to_string(firmware.error()));
+    }
+    return std::move(*firmware);
+}
+
+void log_memory() {
+    PageCounters counters = pages().counters();
+    log_info("memory: %zu of %zu pages free, heap %zu bytes", counters.free, counters.total, heap().used_bytes());
 }
 
 }  // namespace
@@ -32,7 +48,17 @@ extern "C" [[noreturn]] void paravisor_main(const undercroft::vtl2::BootInfo* gi
     initialise_memory(boot_info);
     runtime_initialise();
     enable_boot_processor(boot_info);
-    log_info("VP 0 runs in VTL2, %zu pages free", pages().counters().free);
     start_other_processors(boot_info);
+    log_info("%u VPs run in VTL2", processor_count());
+
+    // What follows lives as long as the machine: it is never destroyed.
+    FirmwareConfig firmware = open_firmware_config();
+    auto& disks = *new Disks(boot_info);
+    disks.configure(firmware);
+    auto& machine = *new GuestMachine(boot_info);
+    run_blocking(executor(0), disks.open(machine));
+    machine.load(firmware);
+    log_memory();
+    machine.start();
     run_boot_processor();
 }

@@ -140,6 +140,8 @@ void start_guest(InterceptHandler& intercepts) {
     }
 }
 
+void wake_processor(u32 index) { processors[index]->platform.wake(); }
+
 void run_boot_processor() { processors[0]->platform.run(processors[0]->executor); }
 
 }  // namespace paravisor

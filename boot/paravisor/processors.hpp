@@ -17,6 +17,8 @@ Executor& executor(u32 index);
 VirtualProcessor& processor(u32 index);
 /// From now on processors with nothing to do run the guest.
 void start_guest(InterceptHandler& intercepts);
+/// Makes a processor come out of the guest soon.
+void wake_processor(u32 index);
 /// Runs the boot processor's executor for ever.
 [[noreturn]] void run_boot_processor();
 

@@ -1,6 +1,7 @@
 // Packing of hypercall inputs. Interrupts are off in VTL2 but for instants, so nothing steps between filling a page and the call.
 #include "kernel/vtl/hypercalls.hpp"
 
+#include <bit>
 #include <cstring>
 
 #include "kernel/base/assert.hpp"
@@ -104,6 +105,26 @@ Result<void> start_processor(u32 vp_index, const tlfs::InitialVpContext& context
                                                                                    .target_vtl = tlfs::vtl2,
                                                                                    .reserved = {},
                                                                                    .context = context});
+}
+
+Result<void> start_guest(const tlfs::InitialVpContext& context, u64 initial_rsi) {
+    auto segment = [](tlfs::RegisterName name, const tlfs::SegmentRegister& value) {
+        return RegisterPair{name, std::bit_cast<tlfs::RegisterValue>(value)};
+    };
+    auto table = [](tlfs::RegisterName name, const tlfs::TableRegister& value) {
+        return RegisterPair{name, std::bit_cast<tlfs::RegisterValue>(value)};
+    };
+    using enum tlfs::RegisterName;
+    // The mode before the segments; RIP last: it is what sets the processor going.
+    const RegisterPair registers[] = {
+        {cr4, {context.cr4, 0}},        {efer, {context.efer, 0}},      {cr3, {context.cr3, 0}},
+        {cr0, {context.cr0, 0}},        segment(cs, context.cs),        segment(ds, context.ds),
+        segment(es, context.es),        segment(ss, context.ss),        segment(fs, context.fs),
+        segment(gs, context.gs),        segment(tr, context.tr),        segment(ldtr, context.ldtr),
+        table(gdtr, context.gdtr),      table(idtr, context.idtr),      {rsp, {context.rsp, 0}},
+        {rflags, {context.rflags, 0}},  {rsi, {initial_rsi, 0}}, {rip, {context.rip, 0}},
+    };
+    return set_registers(0, TargetVtl::guest, registers);
 }
 
 Result<void> assert_interrupt(const AssertedInterrupt& interrupt) {

@@ -47,6 +47,8 @@ Result<void> get_registers(u32 vp_index, TargetVtl target, std::span<RegisterPai
 Result<void> set_registers(u32 vp_index, TargetVtl target, std::span<const RegisterPair> registers);
 /// HvCallStartVirtualProcessor in VTL2.
 Result<void> start_processor(u32 vp_index, const tlfs::InitialVpContext& context);
+/// Puts VTL0 of VP 0 into the state `context` with `initial_rsi`, by HvCallSetVpRegisters: it runs from there.
+Result<void> start_guest(const tlfs::InitialVpContext& context, u64 initial_rsi);
 /// HvCallAssertVirtualInterrupt.
 Result<void> assert_interrupt(const AssertedInterrupt& interrupt);
 

@@ -47,8 +47,11 @@ Result<void> VirtualProcessor::enable() {
     static_assert(sizeof(tlfs::VpAssistPage) == page_size);
     cpu::write_msr(tlfs::msr_vp_assist_page, assist_address_ | overlay_enable);
     RegisterPair page{tlfs::RegisterName::register_page, {register_address_ | overlay_enable, 0}};
-    TRY(hypercalls::set_registers(tlfs::vp_self, TargetVtl::own, std::span(&page, 1)));
-    cpu::write_msr(msr_apic_base, cpu::read_msr(msr_apic_base) | apic_base_enable | apic_base_x2apic);
+    TRY(hypercalls::set_registers(tlfs::vp_self, TargetVtl::guest, std::span(&page, 1)));
+    constexpr u64 wanted = apic_base_enable | apic_base_x2apic;
+    if (u64 base = cpu::read_msr(msr_apic_base); (base & wanted) != wanted) {
+        cpu::write_msr(msr_apic_base, base | wanted);
+    }
     cpu::write_msr(msr_x2apic_spurious, spurious_enable | spurious_vector);
     return {};
 }

@@ -1,0 +1,89 @@
+// The guest's disks: configuration and keys from firmware configuration, drivers for the NVMe functions that the configuration names, pipelines over them, and the
+// controllers that the guest sees.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "boot/paravisor/guest_machine.hpp"
+#include "drivers/nvme/driver.hpp"
+#include "drivers/pci/pci_device_host.hpp"
+#include "kernel/config/configuration.hpp"
+#include "storage/frontends/nvme/controller.hpp"
+#include "storage/pipeline.hpp"
+
+namespace undercroft::paravisor {
+
+/// The keys that firmware configuration holds, until they are wiped.
+class KeyStore {
+public:
+    KeyStore() = default;
+    KeyStore(const KeyStore&) = delete;
+    KeyStore& operator=(const KeyStore&) = delete;
+    ~KeyStore() { wipe(); }
+
+    /// Reads every key that `configuration` names; a missing one is simply not there afterwards.
+    void load(const Configuration& configuration, const FirmwareConfig& firmware);
+    std::optional<std::span<const std::byte>> find(std::string_view name) const;
+    void wipe();
+
+private:
+    void load_of(const DiskConfig& disk, const FirmwareConfig& firmware);
+    struct Key {
+        std::string name;
+        std::vector<std::byte> bytes;
+    };
+    std::vector<Key> keys_;
+};
+
+/// Bounce memory, a pool per processor, made when first asked for.
+class ProcessorBounceSource final : public BounceSource {
+public:
+    static constexpr usize pool_bytes = 512 * kib;
+    explicit ProcessorBounceSource(u32 processors) : pools_(processors) {}
+    BouncePool& pool() override;
+
+private:
+    std::vector<std::unique_ptr<BouncePool>> pools_;
+};
+
+class Disks final : private PipelineEnvironment {
+public:
+    explicit Disks(const vtl2::BootInfo& boot_info);
+    Disks(const Disks&) = delete;
+    Disks& operator=(const Disks&) = delete;
+
+    /// Reads and checks configuration and keys. Where anything is wrong, all of it goes to the log and the run ends with `configuration_refused`; no disk has been
+    /// touched then.
+    void configure(const FirmwareConfig& firmware);
+    /// Opens the pipelines and gives the guest its controllers. Ends the run where a disk cannot be opened. The keys are wiped afterwards.
+    Task<void> open(GuestMachine& machine);
+
+private:
+    struct PhysicalController {
+        PciAddress address;
+        u16 index;
+        std::unique_ptr<PciDeviceHost> host;
+        std::unique_ptr<nvme::host::Driver> driver;
+    };
+
+    std::optional<std::span<const std::byte>> key(std::string_view name) override { return keys_.find(name); }
+    Task<DiskResult<Disk>> open_nvme(PciAddress device, u32 namespace_id) override;
+    BounceSource& bounce(usize nesting) override { return *bounce_[nesting]; }
+    u64 ram_disk_budget_bytes() override;
+
+    PhysicalController* find(PciAddress device);
+    Task<Result<void>> open_driver(PhysicalController& controller);
+    Task<Result<std::unique_ptr<nvme::Controller>, ConfigError>> make_controller(const StorageControllerConfig& config,
+                                                                                 GuestMachine& machine);
+
+    const vtl2::BootInfo& boot_info_;
+    std::vector<Executor*> executors_;
+    Configuration configuration_;
+    KeyStore keys_;
+    std::vector<PhysicalController> physical_;
+    std::unique_ptr<ProcessorBounceSource> bounce_[crypt_nesting_max];
+    std::vector<std::unique_ptr<nvme::Controller>> controllers_;
+};
+
+}  // namespace undercroft::paravisor

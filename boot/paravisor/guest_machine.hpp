@@ -1,0 +1,55 @@
+// The guest's machine on real processors: the platform of kernel/guest, with the monitor behind its interrupts, VTL2's serial port behind its console, and the end of the run
+// behind its power button.
+#pragma once
+
+#include <atomic>
+#include <memory>
+
+#include "drivers/fw_cfg/firmware_config.hpp"
+#include "drivers/uart/console_port.hpp"
+#include "kernel/guest/platform.hpp"
+#include "kernel/vtl/guest_intercepts.hpp"
+#include "kernel/vtl/local_apic_window.hpp"
+#include "kernel/vtl/message_interrupts.hpp"
+
+namespace undercroft::paravisor {
+
+class GuestMachine final : private GuestEvents, private ExternalInterruptSink, private PowerControl, private WallClock {
+public:
+    /// Makes the platform for all processors, its timers on the calling one. Panics where that is not possible: the machine is of no use then.
+    explicit GuestMachine(const vtl2::BootInfo& boot_info);
+    GuestMachine(const GuestMachine&) = delete;
+    GuestMachine& operator=(const GuestMachine&) = delete;
+    ~GuestMachine() = default;
+
+    const GuestMemory& memory() const { return memory_; }
+    MessageSink& messages() { return messages_; }
+    /// For attaching functions, before `load`.
+    PciHost& pci() { return platform_->pci(); }
+    /// Connects the console, writes the ACPI tables, and loads the kernel from firmware configuration. Ends the run with `configuration_refused` where the files are no good.
+    void load(const FirmwareConfig& firmware);
+    /// Sets the guest's boot processor to its first instruction, and lets all processors run the guest.
+    void start();
+
+private:
+    void end_of_interrupt(u8 vector) override { platform_->end_of_interrupt(vector); }
+    void processor_stopped(VirtualProcessor& processor, const char* reason) override;
+    bool has_external_interrupt(const VirtualProcessor& processor) override;
+    u8 acknowledge_external_interrupt() override { return platform_->acknowledge_external_interrupt(); }
+    void set_requested(bool requested) override;
+    void power_off() override;
+    void reset() override;
+    u64 unix_time_ns() override;
+
+    GuestMemory memory_;
+    MessageInterrupts messages_;
+    ConsolePort console_{ConsolePort::com1};
+    LocalApicWindow local_apics_;
+    std::unique_ptr<GuestPlatform> platform_;
+    std::unique_ptr<InstructionEmulator> emulator_;
+    std::unique_ptr<GuestIntercepts> intercepts_;
+    LinuxStart start_ = {};
+    std::atomic<bool> external_requested_{false};
+};
+
+}  // namespace undercroft::paravisor
