@@ -43,9 +43,10 @@ build_preset() {
 
 # run_ninja PRESET LOG: a build that is up to date is silent; on a terminal the progress is one moving line, elsewhere every tenth step.
 run_ninja() {
-    local terminal=0
+    local terminal=0 target=all
     [[ -t 2 ]] && terminal=1
-    NINJA_STATUS='[%f/%t] ' nice ninja -C "$build/$1" 2>&1 | tee "$2" | awk -v preset="$1" -v terminal="$terminal" '
+    [[ $1 == host-fuzz ]] && target=fuzz_targets
+    NINJA_STATUS='[%f/%t] ' nice ninja -C "$build/$1" "$target" 2>&1 | tee "$2" | awk -v preset="$1" -v terminal="$terminal" '
         match($0, /^\[[1-9][0-9]*\/[0-9]+\]/) {
             if (!shown++) print "==> building " preset
             if (terminal) printf "\r    %s\033[K", substr($0, 1, 100)

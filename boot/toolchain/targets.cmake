@@ -66,6 +66,7 @@ function(undercroft_fuzz_target name)
     target_link_options(${name} PRIVATE -fsanitize=fuzzer)
     target_link_libraries(${name} PRIVATE ${arg_DEPENDS} -Wl,-lstdc++)
     set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/fuzz)
+    add_dependencies(fuzz_targets ${name})
     undercroft_remember_dependencies(${name} ${arg_DEPENDS})
 endfunction()
 
@@ -126,6 +127,11 @@ function(undercroft_check_dependencies)
         endif()
     endforeach()
 endfunction()
+
+# What `./undercroft test` builds of the preset host-fuzz: the targets and what they need, not the rest of the tree.
+if(UNDERCROFT_SANITIZE STREQUAL "fuzz")
+    add_custom_target(fuzz_targets)
+endif()
 
 if(UNDERCROFT_ENVIRONMENT STREQUAL "host" AND NOT UNDERCROFT_SANITIZE STREQUAL "fuzz")
     # Catch2 reports a failed REQUIRE by an exception; nothing else here has them.
