@@ -1,0 +1,345 @@
+// What one 4 KiB read costs in software: the disk handle, a layer, the RAM disk, encryption, and the emulated NVMe controller on top, each alone and together,
+// on one core, with the share of each.
+//
+// Buffers are a ring of 16 pages, the disks 8 MiB, sectors in an order that no prefetcher guesses: as hot as a cache makes it, which is where software shows.
+// Rounds are interleaved (each stack once, then all again), so that a neighbour who slows the machine slows them alike; a figure is the median of its rounds.
+// Leaves out devices, interrupts and a guest: those are counted in the guest (VM exits) and by the conformance of the driver.
+#include <algorithm>
+#include <array>
+#include <chrono>
+#include <cstdio>
+#include <cstring>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "hostsim/bench/instruction_count.hpp"
+#include "hostsim/platform/real_platform.hpp"
+#include "storage/backends/ram_disk.hpp"
+#include "storage/frontends/nvme/controller.hpp"
+#include "storage/layers/crypt_disk.hpp"
+#include "tests/support/nvme_guest.hpp"
+#include "tests/support/test_disks.hpp"
+
+namespace undercroft {
+namespace {
+
+constexpr usize io_bytes = 4096;
+constexpr u64 disk_bytes = 8 * mib;
+constexpr usize ring_pages = 16;
+constexpr usize rounds = 15;
+constexpr auto round_time = std::chrono::milliseconds(20);
+constexpr usize operations_per_call = 256;
+constexpr usize operations_counted = 64;
+
+struct alignas(page_size) BenchPage {
+    std::byte bytes[page_size];
+};
+
+/// Sectors in an order of its own; the same for every stack.
+class SectorSequence {
+public:
+    explicit SectorSequence(u32 sector_size) : per_io_(io_bytes / sector_size) {}
+    u64 next() {
+        state_ = state_ * 6364136223846793005ULL + 1442695040888963407ULL;
+        return (state_ >> 40) % (disk_bytes / io_bytes) * per_io_;
+    }
+
+private:
+    u64 state_ = 1;
+    u64 per_io_;
+};
+
+/// One line of the table. `run` does that many reads.
+class Stack {
+public:
+    explicit Stack(std::string name) : name_(std::move(name)) {}
+    virtual ~Stack() = default;
+    virtual void run(usize operations) = 0;
+
+    void measure_round() {
+        auto begin = std::chrono::steady_clock::now();
+        auto end = begin;
+        usize operations = 0;
+        do {
+            run(operations_per_call);
+            operations += operations_per_call;
+            end = std::chrono::steady_clock::now();
+        } while (end - begin < round_time);
+        double ns = std::chrono::duration<double, std::nano>(end - begin).count();
+        samples_.push_back(ns / static_cast<double>(operations));
+    }
+    void count() {
+        std::optional<u64> counted = count_instructions([this] { run(operations_counted); });
+        instructions_ = counted ? static_cast<double>(*counted) / operations_counted : -1;
+    }
+    double ns() const {
+        std::vector<double> sorted = samples_;
+        std::sort(sorted.begin(), sorted.end());
+        return sorted[sorted.size() / 2];
+    }
+    double instructions() const { return instructions_; }
+    const std::string& name() const { return name_; }
+
+private:
+    std::string name_;
+    std::vector<double> samples_;
+    double instructions_ = -1;
+};
+
+[[noreturn]] void give_up(const char* why) {
+    std::fprintf(stderr, "pipeline_bench: %s\n", why);
+    std::exit(1);
+}
+
+template <typename T>
+T need(DiskResult<T> result, const char* what) {
+    if (!result) {
+        give_up(what);
+    }
+    return std::move(*result);
+}
+
+/// Platform, executor, memory and bounce pages that all stacks share.
+struct Surroundings {
+    Surroundings() : bounce(64), pool({bounce[0].bytes, bounce.size() * page_size}), buffers(ring_pages) {
+        for (usize index = 0; index < key.size(); ++index) {
+            key[index] = static_cast<std::byte>(index);
+        }
+    }
+    RealPlatform platform;
+    Executor executor{platform};
+    std::vector<BenchPage> bounce;
+    BouncePool pool;
+    std::vector<BenchPage> buffers;
+    std::array<std::byte, XtsCipher::key_bytes> key;
+
+    Disk null(u32 sector_size) {
+        return need(Disk::create(std::make_shared<test::NullDisk>(disk_bytes / sector_size, sector_size)), "null disk");
+    }
+    Disk pass_through(Disk below) {
+        return need(Disk::create(std::make_shared<test::PassThroughDisk>(std::move(below))), "pass-through");
+    }
+    Disk crypt(Disk below) {
+        return need(Disk::create(need(CryptDisk::create(std::move(below), key, pool), "crypt")), "crypt");
+    }
+    Disk ram(u32 sector_size) {
+        return need(
+            Disk::create(need(
+                RamDisk::create({.sectors = disk_bytes / sector_size, .sector_size = sector_size, .id = {}}), "RAM")),
+            "RAM disk");
+    }
+    /// Writes every sector through `disk`, so that reads find data.
+    Disk filled(Disk disk) {
+        std::vector<std::byte> bytes(disk_bytes);
+        for (usize index = 0; index < bytes.size(); ++index) {
+            bytes[index] = static_cast<std::byte>(index * 31 >> 4);
+        }
+        MemorySegment segment{.data = bytes.data(), .size = bytes.size()};
+        if (!run_blocking(executor, disk.write(0, {&segment, 1}))) {
+            give_up("cannot fill a disk");
+        }
+        return disk;
+    }
+};
+
+/// Reads through the disk interface, one after the other.
+class DiskStack final : public Stack {
+public:
+    DiskStack(std::string name, Surroundings& surroundings, Disk disk)
+        : Stack(std::move(name)), surroundings_(surroundings), disk_(std::move(disk)), sequence_(disk_.sector_size()) {}
+    void run(usize operations) override {
+        if (!run_blocking(surroundings_.executor, read_all(operations))) {
+            give_up("a read failed");
+        }
+    }
+
+private:
+    Task<DiskResult<void>> read_all(usize operations) {
+        for (usize index = 0; index < operations; ++index) {
+            MemorySegment segment{.data = surroundings_.buffers[index % ring_pages].bytes, .size = io_bytes};
+            CO_TRY(co_await disk_.read(sequence_.next(), {&segment, 1}));
+        }
+        co_return DiskResult<void>{};
+    }
+    Surroundings& surroundings_;
+    Disk disk_;
+    SectorSequence sequence_;
+};
+
+/// The cipher alone, over the same pages.
+class CipherStack final : public Stack {
+public:
+    CipherStack(std::string name, Surroundings& surroundings, u32 unit_bytes)
+        : Stack(std::move(name)), surroundings_(surroundings), unit_bytes_(unit_bytes), cipher_(create(surroundings)),
+          sequence_(unit_bytes) {}
+    void run(usize operations) override {
+        for (usize index = 0; index < operations; ++index) {
+            cipher_.decrypt(sequence_.next(), unit_bytes_, {surroundings_.bounce[0].bytes, io_bytes},
+                            {surroundings_.buffers[index % ring_pages].bytes, io_bytes});
+        }
+    }
+
+private:
+    static XtsCipher create(Surroundings& surroundings) {
+        Result<XtsCipher> cipher = XtsCipher::create(surroundings.key);
+        if (!cipher) {
+            give_up("no cipher");
+        }
+        return std::move(*cipher);
+    }
+    Surroundings& surroundings_;
+    u32 unit_bytes_;
+    XtsCipher cipher_;
+    SectorSequence sequence_;
+};
+
+/// Reads as a guest does: entries in a ring, a doorbell a batch, completions polled and acknowledged once a batch.
+class ControllerStack final : public Stack, public test::Machine, public MessageSink {
+public:
+    ControllerStack(std::string name, Surroundings& surroundings, Disk disk, u32 depth)
+        : Stack(std::move(name)), surroundings_(surroundings), disk_(std::move(disk)), depth_(depth),
+          sequence_(disk_.sector_size()) {
+        nvme::NamespaceConfig name_space{.id = 1, .disk = disk_};
+        Executor* executors[] = {&surroundings_.executor};
+        CurrentExecutorScope scope(surroundings_.executor);
+        auto controller = nvme::Controller::create(
+            {.memory = arena_.memory(), .messages = *this, .executors = executors, .namespaces = {&name_space, 1}});
+        if (!controller) {
+            give_up("no controller");
+        }
+        controller_ = std::move(*controller);
+        guest_.emplace(*controller_, arena_, *this);
+        if (!guest_->enable()) {
+            give_up("the controller does not get ready");
+        }
+        std::optional<test::GuestQueue> queue = guest_->create_queue_pair(1, 256);
+        if (!queue) {
+            give_up("no queue");
+        }
+        queue_ = *queue;
+        buffers_ = arena_.allocate(ring_pages * io_bytes);
+    }
+    ~ControllerStack() override { run_blocking(surroundings_.executor, controller_->close()); }
+
+    void run(usize operations) override {
+        CurrentExecutorScope scope(surroundings_.executor);
+        u32 blocks = static_cast<u32>(io_bytes / disk_.sector_size());
+        for (usize done = 0; done < operations; done += depth_) {
+            for (u32 index = 0; index < depth_; ++index) {
+                nvme::SubmissionEntry entry =
+                    test::NvmeGuest::command(nvme::IoOpcode::read, 1, sequence_.next(), blocks);
+                entry.data_pointer.prp1 = buffers_ + (done + index) % ring_pages * io_bytes;
+                guest_->push(queue_, entry);
+            }
+            guest_->ring(queue_);
+            u32 completed = 0;
+            while (completed < depth_) {
+                surroundings_.executor.run_ready();
+                while (std::optional<nvme::CompletionEntry> entry = guest_->poll(queue_, false)) {
+                    if (entry->status_field().status() != nvme::Status::success) {
+                        give_up("a command failed");
+                    }
+                    ++completed;
+                }
+            }
+            guest_->write32(nvme::completion_doorbell_offset(queue_.id, 0), queue_.head);
+        }
+    }
+
+private:
+    bool step() override { return surroundings_.executor.run_ready(); }
+    void deliver(u64, u32) override {}
+
+    Surroundings& surroundings_;
+    Disk disk_;
+    u32 depth_;
+    SectorSequence sequence_;
+    test::GuestArena arena_{4 * mib};
+    std::unique_ptr<nvme::Controller> controller_;
+    std::optional<test::NvmeGuest> guest_;
+    test::GuestQueue queue_;
+    u64 buffers_ = 0;
+};
+
+void print_row(const std::string& name, double ns, double instructions) {
+    char count[32] = "        -";
+    if (instructions >= 0) {
+        std::snprintf(count, sizeof(count), "%9.0f", instructions);
+    }
+    std::printf("  %-52s %8.0f ns %s instructions\n", name.c_str(), ns, count);
+}
+
+void print_share(const char* name, double part, double whole) {
+    std::printf("  %-52s %8.0f ns %8.0f %%\n", name, part, 100 * part / whole);
+}
+
+void print_aim(const char* what, double value, double aim) {
+    std::printf("  %-52s %8.0f ns, aim %.0f: ratio %.2f%s\n", what, value, aim, value / aim,
+                value <= aim ? "" : "  (missed)");
+}
+
+int run_benchmark() {
+    Surroundings around;
+    constexpr u32 large = 4096;
+    std::vector<std::unique_ptr<Stack>> stacks;
+    auto add = [&](std::unique_ptr<Stack> stack) { return stacks.emplace_back(std::move(stack)).get(); };
+    auto disk_stack = [&](const char* name, Disk disk) {
+        return add(std::make_unique<DiskStack>(name, around, std::move(disk)));
+    };
+    auto controller_stack = [&](const char* name, Disk disk, u32 depth) {
+        return add(std::make_unique<ControllerStack>(name, around, std::move(disk), depth));
+    };
+    Disk ram = around.filled(around.ram(large));
+    Disk crypt_ram = around.filled(around.crypt(around.ram(large)));
+    Stack* null = disk_stack("null disk", around.null(large));
+    Stack* pass = disk_stack("pass-through -> null disk", around.pass_through(around.null(large)));
+    Stack* pass_pass = disk_stack("pass-through -> pass-through -> null disk",
+                                  around.pass_through(around.pass_through(around.null(large))));
+    Stack* memory = disk_stack("RAM disk", ram);
+    Stack* cipher = add(std::make_unique<CipherStack>("(AES-256-XTS alone)", around, large));
+    Stack* crypt_null = disk_stack("crypt -> null disk", around.crypt(around.null(large)));
+    Stack* crypt = disk_stack("crypt -> RAM disk", crypt_ram);
+    Stack* crypt_small =
+        disk_stack("crypt -> RAM disk, sectors of 512 bytes", around.filled(around.crypt(around.ram(512))));
+    Stack* controller_null = controller_stack("NVMe controller -> null disk, depth 1", around.null(large), 1);
+    Stack* controller_null_32 = controller_stack("NVMe controller -> null disk, depth 32", around.null(large), 32);
+    Stack* controller = controller_stack("NVMe controller -> crypt -> RAM disk, depth 1", crypt_ram, 1);
+    Stack* controller_32 = controller_stack("NVMe controller -> crypt -> RAM disk, depth 32", crypt_ram, 32);
+    (void)crypt_small;
+    (void)controller_null;
+
+    for (usize round = 0; round < rounds; ++round) {
+        for (auto& stack : stacks) {
+            stack->measure_round();
+        }
+    }
+    for (auto& stack : stacks) {
+        stack->count();
+    }
+    std::printf("One 4 KiB read, one core, sectors of 4096 bytes unless it says otherwise (median of %zu rounds):\n",
+                rounds);
+    for (auto& stack : stacks) {
+        print_row(stack->name(), stack->ns(), stack->instructions());
+    }
+    std::printf("\nShares of NVMe controller -> crypt -> RAM disk at depth 32:\n");
+    double whole = controller_32->ns();
+    print_share("NVMe controller and the guest's side of the ring", whole - crypt->ns(), whole);
+    print_share("crypt: AES-256-XTS", cipher->ns(), whole);
+    print_share("crypt: the layer around it", crypt->ns() - memory->ns() - cipher->ns(), whole);
+    print_share("RAM disk (a copy of 4 KiB) and handle", memory->ns(), whole);
+    std::printf("\nAgainst the aims:\n");
+    print_aim("null disk through its handle", null->ns(), 80);
+    print_aim("a pass-through layer more", (pass_pass->ns() - null->ns()) / 2, 35);
+    print_aim("crypt -> null disk", crypt_null->ns(), 550);
+    (void)pass;
+    (void)controller;
+    (void)controller_null_32;
+    return 0;
+}
+
+}  // namespace
+}  // namespace undercroft
+
+int main() { return undercroft::run_benchmark(); }
