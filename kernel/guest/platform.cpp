@@ -52,16 +52,11 @@ bool has_usable_layout(const GuestMemory& memory) {
 }  // namespace
 
 GuestPlatform::GuestPlatform(const GuestPlatformConfig& config)
-    : config_(config),
-      interrupt_controllers_(config.external_interrupts),
-      io_apic_(config.messages),
-      lines_(interrupt_controllers_, io_apic_),
-      interval_timer_(config.timers, lines_.isa(timer_irq)),
+    : config_(config), interrupt_controllers_(config.external_interrupts), io_apic_(config.messages),
+      lines_(interrupt_controllers_, io_apic_), interval_timer_(config.timers, lines_.isa(timer_irq)),
       real_time_clock_(config.timers, config.wall_clock, lines_.isa(clock_irq)),
       acpi_power_(config.timers, config.power, lines_.isa(InterruptLines::sci_irq)),
-      console_(config.console, lines_.isa(SerialUart::com1_irq)),
-      keyboard_(config.power),
-      simple_ports_(config.power),
+      console_(config.console, lines_.isa(SerialUart::com1_irq)), keyboard_(config.power), simple_ports_(config.power),
       pci_(bus_, config.power) {
     std::ranges::copy(config.apic_ids, apic_ids_);
     processor_count_ = config.apic_ids.size();
@@ -126,7 +121,8 @@ PciWindows GuestPlatform::pci_windows() const {
     windows.memory_end = address_map::device_hole_end;
     windows.io_begin = address_map::io_windows_begin;
     windows.io_end = address_map::io_windows_end;
-    u64 begin = align_up(std::max(ram_end(config_.memory), address_map::above_4gib), address_map::high_window_alignment);
+    u64 begin =
+        align_up(std::max(ram_end(config_.memory), address_map::above_4gib), address_map::high_window_alignment);
     u64 end = u64{1} << config_.physical_address_bits;
     if (begin + address_map::high_window_alignment <= end) {
         windows.high_memory_begin = begin;

@@ -31,9 +31,9 @@ struct GuestPlatformConfig {
     ExternalInterruptSink& external_interrupts;
     PowerControl& power;
     WallClock& wall_clock;
-    CharacterBackend& console;         ///< behind COM1
-    std::span<const u32> apic_ids;     ///< one per virtual processor; copied
-    u8 physical_address_bits = 40;     ///< as CPUID tells the guest; bounds 64-bit PCI windows
+    CharacterBackend& console;      ///< behind COM1
+    std::span<const u32> apic_ids;  ///< one per virtual processor; copied
+    u8 physical_address_bits = 40;  ///< as CPUID tells the guest; bounds 64-bit PCI windows
 };
 
 class GuestPlatform {
@@ -59,7 +59,9 @@ public:
     Result<LinuxStart, LoadError> load_linux(const LinuxImage& image);
 
     /// A line of the PCI bus for `pin` (0 is INTA) of `device`, for functions that interrupt without messages.
-    InterruptLines::User pci_interrupt(unsigned device, unsigned pin) { return lines_.pci(pci_interrupt_index(device, pin)); }
+    InterruptLines::User pci_interrupt(unsigned device, unsigned pin) {
+        return lines_.pci(pci_interrupt_index(device, pin));
+    }
 
     /// Asks the guest to shut down, as the power button does. From any processor.
     void press_power_button() { acpi_power_.press_power_button(); }

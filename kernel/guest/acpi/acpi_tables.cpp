@@ -105,7 +105,8 @@ void patch(std::span<u8> aml, u64 placeholder, u64 value) {
     std::memcpy(&*found.begin(), &value, sizeof(value));
 }
 
-Result<u64> write_dsdt(TableWriter& writer, std::span<std::byte> memory, u64 guest_address, const AcpiTablesConfig& config) {
+Result<u64> write_dsdt(TableWriter& writer, std::span<std::byte> memory, u64 guest_address,
+                       const AcpiTablesConfig& config) {
     u64 address = TRY(writer.begin());
     std::span<const u8> source = dsdt_template();
     TRY(writer.append(source.data(), source.size()));

@@ -14,7 +14,8 @@ public:
 
     /// `expired(context)` runs on `home`, without any lock held.
     DeviceTimer(Executor& home, Expired expired, void* context)
-        : Work(&DeviceTimer::on_posted), Timer(&DeviceTimer::on_timer), home_(home), expired_(expired), context_(context) {}
+        : Work(&DeviceTimer::on_posted), Timer(&DeviceTimer::on_timer), home_(home), expired_(expired),
+          context_(context) {}
     /// On the home executor, or after its last round.
     ~DeviceTimer() {
         ASSERT(!is_posted_.load());

@@ -35,7 +35,8 @@ public:
         bool is_high_ = false;
     };
 
-    InterruptLines(InterruptControllerPair& controllers, IoApic& io_apic) : controllers_(controllers), io_apic_(io_apic) {}
+    InterruptLines(InterruptControllerPair& controllers, IoApic& io_apic)
+        : controllers_(controllers), io_apic_(io_apic) {}
 
     /// A user of ISA line `irq` (0..15, not 2).
     User isa(unsigned irq) { return User(*this, irq); }

@@ -41,8 +41,8 @@ private:
         bool reads_high = false;
         u8 low_byte = 0;
         u32 reload = 0x10000;
-        u64 start_tick = 0;   // when the present count began
-        u64 paused_ticks = 0;  // what had elapsed when the gate closed
+        u64 start_tick = 0;     // when the present count began
+        u64 paused_ticks = 0;   // what had elapsed when the gate closed
         u8 latched_counts = 0;  // bytes of `latch` still to be read
         u16 latch = 0;
         bool has_latched_status = false;

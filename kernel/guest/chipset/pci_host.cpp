@@ -13,9 +13,9 @@ constexpr u16 decode_bits = pci::command_bit::io_space | pci::command_bit::memor
 constexpr u8 reset_control_request = 0x04;
 constexpr u64 port_mask = 0xFFFF;
 
-constexpr u32 host_bridge_ids = 0x1237'8086;   // 82441FX
+constexpr u32 host_bridge_ids = 0x1237'8086;    // 82441FX
 constexpr u32 host_bridge_class = 0x060000'02;  // host bridge, revision 2
-constexpr u32 isa_bridge_ids = 0x7000'8086;    // 82371SB
+constexpr u32 isa_bridge_ids = 0x7000'8086;     // 82371SB
 constexpr u32 isa_bridge_class = 0x060100'00;
 
 bool is_base_register(u16 offset_bytes) {
@@ -50,7 +50,8 @@ void PciHost::Bridge::write_config(u16 offset_bytes, u32 value, u32 mask) {
 }
 
 PciHost::PciHost(GuestBus& bus, PowerControl& power)
-    : bus_(bus), power_(power), host_bridge_(host_bridge_ids, host_bridge_class, 0), isa_bridge_(isa_bridge_ids, isa_bridge_class, 0) {}
+    : bus_(bus), power_(power), host_bridge_(host_bridge_ids, host_bridge_class, 0),
+      isa_bridge_(isa_bridge_ids, isa_bridge_class, 0) {}
 
 Result<void> PciHost::add_to_bus() {
     TRY(bus_.add_ports(*this, address_port, 8, AccessSize::dword));
@@ -120,7 +121,8 @@ void PciHost::set_base(Slot& slot, usize index, u64 address) {
     const PciBar& bar = slot.windows[index].bar;
     address &= ~(bar.size_bytes - 1);
     u32 flags = bar.is_io ? pci::bar_bit::io_space
-                          : (bar.is_64bit ? pci::bar_bit::memory_64bit : 0) | (bar.is_prefetchable ? pci::bar_bit::prefetchable : 0);
+                          : (bar.is_64bit ? pci::bar_bit::memory_64bit : 0) |
+                                (bar.is_prefetchable ? pci::bar_bit::prefetchable : 0);
     slot.bases[index] = static_cast<u32>(address) | flags;
     if (bar.is_64bit) {
         slot.bases[index + 1] = static_cast<u32>(address >> 32);
@@ -134,11 +136,11 @@ void PciHost::place(Slot& slot, usize index) {
     if (window.bar.is_io) {
         GuestBus::PortRangeId id{window.range};
         bool decodes = (slot.decodes & pci::command_bit::io_space) != 0;
-        decodes && base != 0 ? bus_.move_ports(id, static_cast<u16>(base)) : bus_.hide_ports(id);
+        decodes&& base != 0 ? bus_.move_ports(id, static_cast<u16>(base)) : bus_.hide_ports(id);
     } else {
         GuestBus::MmioRangeId id{window.range};
         bool decodes = (slot.decodes & pci::command_bit::memory_space) != 0;
-        decodes && base != 0 ? bus_.move_mmio(id, base) : bus_.hide_mmio(id);
+        decodes&& base != 0 ? bus_.move_mmio(id, base) : bus_.hide_mmio(id);
     }
 }
 
@@ -257,12 +259,14 @@ void PciHost::assign_addresses(const PciWindows& windows) {
             if (bar.size_bytes == 0) {
                 continue;
             }
-            u64 base = bar.is_io ? take(next_io, windows.io_end, bar.size_bytes) : take(next_memory, windows.memory_end, bar.size_bytes);
+            u64 base = bar.is_io ? take(next_io, windows.io_end, bar.size_bytes)
+                                 : take(next_memory, windows.memory_end, bar.size_bytes);
             if (base == 0 && bar.is_64bit) {
                 base = take(next_high, windows.high_memory_end, bar.size_bytes);
             }
             if (base == 0) {
-                log_warning("PCI 00:%02x.%u: no room for base address register %u", slot.device, slot.number, static_cast<unsigned>(index));
+                log_warning("PCI 00:%02x.%u: no room for base address register %u", slot.device, slot.number,
+                            static_cast<unsigned>(index));
             }
             set_base(slot, index, base);
         }

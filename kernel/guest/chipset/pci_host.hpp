@@ -55,7 +55,9 @@ private:
     /// One base address register's window, as the guest bus sees it.
     class Window : public MmioDevice, public PortDevice {
     public:
-        u64 read_mmio(u64 offset_bytes, AccessSize size) override { return function->read_bar(index, offset_bytes, size); }
+        u64 read_mmio(u64 offset_bytes, AccessSize size) override {
+            return function->read_bar(index, offset_bytes, size);
+        }
         void write_mmio(u64 offset_bytes, AccessSize size, u64 value) override {
             function->write_bar(index, offset_bytes, size, value);
         }
@@ -86,7 +88,8 @@ private:
     /// A bridge of the chipset: configuration space of constants and two writable bits.
     class Bridge : public PciFunction {
     public:
-        Bridge(u32 ids, u32 class_revision, u8 header_type) : ids_(ids), class_revision_(class_revision), header_type_(header_type) {}
+        Bridge(u32 ids, u32 class_revision, u8 header_type)
+            : ids_(ids), class_revision_(class_revision), header_type_(header_type) {}
         u32 read_config(u16 offset_bytes) override;
         void write_config(u16 offset_bytes, u32 value, u32 mask) override;
         PciBar bar(usize) const override { return {}; }

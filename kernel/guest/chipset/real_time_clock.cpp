@@ -223,7 +223,8 @@ void RealTimeClock::update(u64 now) {
 
 void RealTimeClock::update_line() {
     bool requests = (memory_[register_c] & memory_[register_b] & (c_periodic | c_alarm | c_update_ended)) != 0;
-    memory_[register_c] = static_cast<u8>(requests ? memory_[register_c] | c_request : memory_[register_c] & ~c_request);
+    memory_[register_c] =
+        static_cast<u8>(requests ? memory_[register_c] | c_request : memory_[register_c] & ~c_request);
     line_.set_level(requests);
 }
 

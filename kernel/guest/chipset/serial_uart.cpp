@@ -6,8 +6,8 @@ namespace undercroft {
 namespace {
 
 enum Offset : u16 {
-    offset_data = 0,  // divisor, low byte
-    offset_interrupt_enable = 1,  // divisor, high byte
+    offset_data = 0,                      // divisor, low byte
+    offset_interrupt_enable = 1,          // divisor, high byte
     offset_interrupt_identification = 2,  // write: FIFO control
     offset_line_control = 3,
     offset_modem_control = 4,

@@ -50,7 +50,9 @@ private:
             return byte;
         }
         /// The longest piece from the front that lies in one run.
-        std::span<const u8> front() const { return {bytes + first, count < Capacity - first ? count : Capacity - first}; }
+        std::span<const u8> front() const {
+            return {bytes + first, count < Capacity - first ? count : Capacity - first};
+        }
         void drop(usize dropped) {
             first = (first + dropped) % Capacity;
             count -= dropped;

@@ -73,14 +73,30 @@ constexpr bool condition_holds(u8 code, u64 flags) {
     bool less = ((flags & flag_sign) != 0) != ((flags & flag_overflow) != 0);
     bool holds = false;
     switch ((code >> 1) & 7) {
-    case 0: holds = (flags & flag_overflow) != 0; break;
-    case 1: holds = carry; break;
-    case 2: holds = zero; break;
-    case 3: holds = carry || zero; break;
-    case 4: holds = (flags & flag_sign) != 0; break;
-    case 5: holds = (flags & flag_parity) != 0; break;
-    case 6: holds = less; break;
-    case 7: holds = less || zero; break;
+    case 0:
+        holds = (flags & flag_overflow) != 0;
+        break;
+    case 1:
+        holds = carry;
+        break;
+    case 2:
+        holds = zero;
+        break;
+    case 3:
+        holds = carry || zero;
+        break;
+    case 4:
+        holds = (flags & flag_sign) != 0;
+        break;
+    case 5:
+        holds = (flags & flag_parity) != 0;
+        break;
+    case 6:
+        holds = less;
+        break;
+    case 7:
+        holds = less || zero;
+        break;
     }
     return holds != ((code & 1) != 0);
 }

@@ -37,7 +37,8 @@ u64 instruction_pointer_mask(const CpuState& cpu) {
 
 u64 next_instruction(const CpuState& cpu, u8 length) { return (cpu.rip + length) & instruction_pointer_mask(cpu); }
 
-Emulated<void> decode(const LinearMemory& memory, const CpuState& cpu, std::span<const u8> fetched, DecodedInstruction& decoded) {
+Emulated<void> decode(const LinearMemory& memory, const CpuState& cpu, std::span<const u8> fetched,
+                      DecodedInstruction& decoded) {
     ZydisDecoder decoder = decoder_for(cpu);
     usize count = std::min(fetched.size(), instruction_bytes_max);
     std::copy_n(fetched.begin(), count, decoded.bytes);

@@ -15,7 +15,8 @@ struct DecodedInstruction {
 };
 
 /// Decodes the instruction at CS:RIP into `decoded`, from `fetched` or, where that is empty or too short, from memory. On failure `bytes` holds what there was.
-Emulated<void> decode(const LinearMemory& memory, const CpuState& cpu, std::span<const u8> fetched, DecodedInstruction& decoded);
+Emulated<void> decode(const LinearMemory& memory, const CpuState& cpu, std::span<const u8> fetched,
+                      DecodedInstruction& decoded);
 
 /// The instruction pointer `length` bytes on, as wide as the code is.
 u64 next_instruction(const CpuState& cpu, u8 length);

@@ -20,7 +20,8 @@ EmulationResult result_of(const DecodedInstruction& decoded, const EmulationFaul
 }
 
 template <typename Run>
-EmulationResult carry_out(const GuestMemory& memory, GuestBus& bus, CpuState& cpu, std::span<const u8> fetched, Run run) {
+EmulationResult carry_out(const GuestMemory& memory, GuestBus& bus, CpuState& cpu, std::span<const u8> fetched,
+                          Run run) {
     CpuState working = cpu;
     LinearMemory linear_memory(memory, bus, working);
     DecodedInstruction decoded;
@@ -40,7 +41,8 @@ EmulationResult InstructionEmulator::emulate(CpuState& cpu, std::span<const u8> 
     return carry_out(memory_, bus_, cpu, fetched, [](Execution& execution) { return execution.run(); });
 }
 
-EmulationResult InstructionEmulator::emulate_string_io(CpuState& cpu, const StringIo& access, std::span<const u8> fetched) {
+EmulationResult InstructionEmulator::emulate_string_io(CpuState& cpu, const StringIo& access,
+                                                       std::span<const u8> fetched) {
     return carry_out(memory_, bus_, cpu, fetched,
                      [&](Execution& execution) { return execution.run_string_io(bus_, access); });
 }

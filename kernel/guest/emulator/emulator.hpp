@@ -16,8 +16,8 @@ namespace undercroft {
 inline constexpr usize instruction_bytes_max = 15;
 
 enum class EmulationStatus : u8 {
-    done,         ///< state is updated; RIP is behind the instruction, or on it where a REP has more to do (just resume the guest)
-    exception,    ///< nothing was carried out (or, of a REP, what came before): give the guest `exception`
+    done,  ///< state is updated; RIP is behind the instruction, or on it where a REP has more to do (just resume the guest)
+    exception,  ///< nothing was carried out (or, of a REP, what came before): give the guest `exception`
     unsupported,  ///< an instruction or situation this emulator does not know; nothing, or what of a REP came before, was carried out
 };
 

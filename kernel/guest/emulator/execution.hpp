@@ -52,7 +52,8 @@ private:
     Emulated<bool> string_step(unsigned bytes);
     SegmentName source_segment() const;
     u64 address_mask() const;
-    Emulated<TranslatedOperand> string_operand(Gpr pointer, SegmentName segment, unsigned bytes, MemoryAccess access) const;
+    Emulated<TranslatedOperand> string_operand(Gpr pointer, SegmentName segment, unsigned bytes,
+                                               MemoryAccess access) const;
     void advance(Gpr pointer, unsigned bytes);
     bool has_repeat_prefix() const;
     u64 repeat_count() const { return cpu_.gpr(Gpr::rcx) & address_mask(); }

@@ -70,14 +70,28 @@ Emulated<void> Execution::arithmetic_two_operands() {
     bool carry = (cpu_.rflags & arithmetic::flag_carry) != 0;
     Outcome outcome = {};
     switch (mnemonic) {
-    case ZYDIS_MNEMONIC_ADD: outcome = arithmetic::add(left, right, false, target.bytes); break;
-    case ZYDIS_MNEMONIC_ADC: outcome = arithmetic::add(left, right, carry, target.bytes); break;
-    case ZYDIS_MNEMONIC_SBB: outcome = arithmetic::subtract(left, right, carry, target.bytes); break;
+    case ZYDIS_MNEMONIC_ADD:
+        outcome = arithmetic::add(left, right, false, target.bytes);
+        break;
+    case ZYDIS_MNEMONIC_ADC:
+        outcome = arithmetic::add(left, right, carry, target.bytes);
+        break;
+    case ZYDIS_MNEMONIC_SBB:
+        outcome = arithmetic::subtract(left, right, carry, target.bytes);
+        break;
     case ZYDIS_MNEMONIC_SUB:
-    case ZYDIS_MNEMONIC_CMP: outcome = arithmetic::subtract(left, right, false, target.bytes); break;
-    case ZYDIS_MNEMONIC_OR: outcome = arithmetic::logic(left | right, target.bytes); break;
-    case ZYDIS_MNEMONIC_XOR: outcome = arithmetic::logic(left ^ right, target.bytes); break;
-    default: outcome = arithmetic::logic(left & right, target.bytes); break;  // AND, TEST
+    case ZYDIS_MNEMONIC_CMP:
+        outcome = arithmetic::subtract(left, right, false, target.bytes);
+        break;
+    case ZYDIS_MNEMONIC_OR:
+        outcome = arithmetic::logic(left | right, target.bytes);
+        break;
+    case ZYDIS_MNEMONIC_XOR:
+        outcome = arithmetic::logic(left ^ right, target.bytes);
+        break;
+    default:
+        outcome = arithmetic::logic(left & right, target.bytes);
+        break;  // AND, TEST
     }
     if (writes) {
         write(target, outcome.value);
@@ -123,7 +137,9 @@ Emulated<void> Execution::bit_test() {
     PreparedOperand target;
     if (operand.type == ZYDIS_OPERAND_TYPE_MEMORY && index.operand->type == ZYDIS_OPERAND_TYPE_REGISTER) {
         // A register index is signed and reaches beyond the operand.
-        i64 element = static_cast<i64>(arithmetic::sign_extend(bit, index.bytes)) >> (bytes == 8 ? 6 : bytes == 4 ? 5 : 4);
+        i64 element = static_cast<i64>(arithmetic::sign_extend(bit, index.bytes)) >> (bytes == 8   ? 6
+                                                                                      : bytes == 4 ? 5
+                                                                                                   : 4);
         u64 address = TRY(effective_address(operand.mem)) + static_cast<u64>(element) * bytes;
         address &= arithmetic::mask_of(decoded_.info.address_width / 8u);
         MemoryAccess access = writes ? MemoryAccess::write : MemoryAccess::read;
@@ -137,10 +153,17 @@ Emulated<void> Execution::bit_test() {
     u64 value = read(target);
     set_flags((value & mask) != 0 ? arithmetic::flag_carry : 0, arithmetic::flag_carry);
     switch (mnemonic) {
-    case ZYDIS_MNEMONIC_BTS: write(target, value | mask); break;
-    case ZYDIS_MNEMONIC_BTR: write(target, value & ~mask); break;
-    case ZYDIS_MNEMONIC_BTC: write(target, value ^ mask); break;
-    default: break;
+    case ZYDIS_MNEMONIC_BTS:
+        write(target, value | mask);
+        break;
+    case ZYDIS_MNEMONIC_BTR:
+        write(target, value & ~mask);
+        break;
+    case ZYDIS_MNEMONIC_BTC:
+        write(target, value ^ mask);
+        break;
+    default:
+        break;
     }
     return {};
 }

@@ -22,7 +22,8 @@ struct TranslatedOperand {
 
 class LinearMemory {
 public:
-    LinearMemory(const GuestMemory& memory, GuestBus& bus, const CpuState& cpu) : memory_(memory), bus_(bus), cpu_(cpu) {}
+    LinearMemory(const GuestMemory& memory, GuestBus& bus, const CpuState& cpu)
+        : memory_(memory), bus_(bus), cpu_(cpu) {}
 
     /// The linear address of `offset` in `segment`, checked for an operand of `bytes`: limits and rights outside 64-bit mode, canonical form inside it.
     Emulated<u64> linear_address(SegmentName segment, u64 offset, unsigned bytes, MemoryAccess access) const;

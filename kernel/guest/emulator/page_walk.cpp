@@ -112,7 +112,8 @@ private:
     bool is_allowed() const;
     u64 frame_of(u64 entry, u64 page_bytes) const;
     WalkOutcome fail_with(u32 bits, bool unreachable = false) {
-        fault_.error_code = bits | (access_ == MemoryAccess::write ? page_fault_write : 0) | (is_user() ? page_fault_user : 0);
+        fault_.error_code =
+            bits | (access_ == MemoryAccess::write ? page_fault_write : 0) | (is_user() ? page_fault_user : 0);
         bool reports_fetch = geometry_.has_no_execute || (cpu_.cr4 & cr4_smep) != 0;
         if (access_ == MemoryAccess::execute && reports_fetch) {
             fault_.error_code |= page_fault_fetch;
@@ -152,7 +153,8 @@ bool Walk::has_reserved_bits(u64 entry, unsigned level, bool large) const {
 
 bool Walk::is_allowed() const {
     if (is_user()) {
-        return user_ && (access_ != MemoryAccess::write || writable_) && (access_ != MemoryAccess::execute || !no_execute_);
+        return user_ && (access_ != MemoryAccess::write || writable_) &&
+               (access_ != MemoryAccess::execute || !no_execute_);
     }
     switch (access_) {
     case MemoryAccess::execute:

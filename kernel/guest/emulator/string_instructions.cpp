@@ -16,23 +16,28 @@ unsigned element_bytes(ZydisMnemonic mnemonic) {
     case ZYDIS_MNEMONIC_STOSB:
     case ZYDIS_MNEMONIC_LODSB:
     case ZYDIS_MNEMONIC_SCASB:
-    case ZYDIS_MNEMONIC_CMPSB: return 1;
+    case ZYDIS_MNEMONIC_CMPSB:
+        return 1;
     case ZYDIS_MNEMONIC_MOVSW:
     case ZYDIS_MNEMONIC_STOSW:
     case ZYDIS_MNEMONIC_LODSW:
     case ZYDIS_MNEMONIC_SCASW:
-    case ZYDIS_MNEMONIC_CMPSW: return 2;
+    case ZYDIS_MNEMONIC_CMPSW:
+        return 2;
     case ZYDIS_MNEMONIC_MOVSD:
     case ZYDIS_MNEMONIC_STOSD:
     case ZYDIS_MNEMONIC_LODSD:
     case ZYDIS_MNEMONIC_SCASD:
-    case ZYDIS_MNEMONIC_CMPSD: return 4;
+    case ZYDIS_MNEMONIC_CMPSD:
+        return 4;
     case ZYDIS_MNEMONIC_MOVSQ:
     case ZYDIS_MNEMONIC_STOSQ:
     case ZYDIS_MNEMONIC_LODSQ:
     case ZYDIS_MNEMONIC_SCASQ:
-    case ZYDIS_MNEMONIC_CMPSQ: return 8;
-    default: return 0;
+    case ZYDIS_MNEMONIC_CMPSQ:
+        return 8;
+    default:
+        return 0;
     }
 }
 
@@ -43,20 +48,25 @@ StringOperation operation_of(ZydisMnemonic mnemonic) {
     case ZYDIS_MNEMONIC_STOSB:
     case ZYDIS_MNEMONIC_STOSW:
     case ZYDIS_MNEMONIC_STOSD:
-    case ZYDIS_MNEMONIC_STOSQ: return StringOperation::stos;
+    case ZYDIS_MNEMONIC_STOSQ:
+        return StringOperation::stos;
     case ZYDIS_MNEMONIC_LODSB:
     case ZYDIS_MNEMONIC_LODSW:
     case ZYDIS_MNEMONIC_LODSD:
-    case ZYDIS_MNEMONIC_LODSQ: return StringOperation::lods;
+    case ZYDIS_MNEMONIC_LODSQ:
+        return StringOperation::lods;
     case ZYDIS_MNEMONIC_SCASB:
     case ZYDIS_MNEMONIC_SCASW:
     case ZYDIS_MNEMONIC_SCASD:
-    case ZYDIS_MNEMONIC_SCASQ: return StringOperation::scas;
+    case ZYDIS_MNEMONIC_SCASQ:
+        return StringOperation::scas;
     case ZYDIS_MNEMONIC_CMPSB:
     case ZYDIS_MNEMONIC_CMPSW:
     case ZYDIS_MNEMONIC_CMPSD:
-    case ZYDIS_MNEMONIC_CMPSQ: return StringOperation::cmps;
-    default: return StringOperation::movs;
+    case ZYDIS_MNEMONIC_CMPSQ:
+        return StringOperation::cmps;
+    default:
+        return StringOperation::movs;
     }
 }
 
@@ -74,7 +84,8 @@ void Execution::set_masked(Gpr name, u64 value) {
 SegmentName Execution::source_segment() const {
     for (unsigned i = 0; i < decoded_.info.operand_count; ++i) {
         const ZydisDecodedOperand& operand = decoded_.operands[i];
-        if (operand.type != ZYDIS_OPERAND_TYPE_MEMORY || ZydisRegisterGetClass(operand.mem.base) == ZYDIS_REGCLASS_INVALID) {
+        if (operand.type != ZYDIS_OPERAND_TYPE_MEMORY ||
+            ZydisRegisterGetClass(operand.mem.base) == ZYDIS_REGCLASS_INVALID) {
             continue;
         }
         if (ZydisRegisterGetId(operand.mem.base) == static_cast<ZyanI8>(Gpr::rsi)) {
@@ -84,7 +95,8 @@ SegmentName Execution::source_segment() const {
     return SegmentName::ds;
 }
 
-Emulated<TranslatedOperand> Execution::string_operand(Gpr pointer, SegmentName segment, unsigned bytes, MemoryAccess access) const {
+Emulated<TranslatedOperand> Execution::string_operand(Gpr pointer, SegmentName segment, unsigned bytes,
+                                                      MemoryAccess access) const {
     u64 offset = cpu_.gpr(pointer) & address_mask();
     u64 linear = TRY(memory_.linear_address(segment, offset, bytes, access));
     return memory_.translate_operand(linear, bytes, access);
@@ -126,7 +138,8 @@ Emulated<void> Execution::repeat(bool has_rep, Step step) {
 
 Emulated<bool> Execution::string_step(unsigned bytes) {
     StringOperation operation = operation_of(decoded_.info.mnemonic);
-    bool has_source = operation == StringOperation::movs || operation == StringOperation::lods || operation == StringOperation::cmps;
+    bool has_source =
+        operation == StringOperation::movs || operation == StringOperation::lods || operation == StringOperation::cmps;
     bool has_target = operation != StringOperation::lods;
     bool writes = operation == StringOperation::movs || operation == StringOperation::stos;
     TranslatedOperand source;
@@ -135,7 +148,8 @@ Emulated<bool> Execution::string_step(unsigned bytes) {
         source = TRY(string_operand(Gpr::rsi, source_segment(), bytes, MemoryAccess::read));
     }
     if (has_target) {
-        target = TRY(string_operand(Gpr::rdi, SegmentName::es, bytes, writes ? MemoryAccess::write : MemoryAccess::read));
+        target =
+            TRY(string_operand(Gpr::rdi, SegmentName::es, bytes, writes ? MemoryAccess::write : MemoryAccess::read));
     }
     u64 mask = arithmetic::mask_of(bytes);
     u64& rax = cpu_.gpr(Gpr::rax);

@@ -33,7 +33,8 @@ VectorMove classify(ZydisMnemonic mnemonic) {
     case ZYDIS_MNEMONIC_VMOVNTPS:
     case ZYDIS_MNEMONIC_VMOVUPD:
     case ZYDIS_MNEMONIC_VMOVUPS:
-    case ZYDIS_MNEMONIC_VLDDQU: return VectorMove::full;
+    case ZYDIS_MNEMONIC_VLDDQU:
+        return VectorMove::full;
     case ZYDIS_MNEMONIC_MOVD:
     case ZYDIS_MNEMONIC_MOVQ:
     case ZYDIS_MNEMONIC_MOVSS:
@@ -41,8 +42,10 @@ VectorMove classify(ZydisMnemonic mnemonic) {
     case ZYDIS_MNEMONIC_VMOVD:
     case ZYDIS_MNEMONIC_VMOVQ:
     case ZYDIS_MNEMONIC_VMOVSS:
-    case ZYDIS_MNEMONIC_VMOVSD: return VectorMove::low;
-    default: return VectorMove::none;
+    case ZYDIS_MNEMONIC_VMOVSD:
+        return VectorMove::low;
+    default:
+        return VectorMove::none;
     }
 }
 

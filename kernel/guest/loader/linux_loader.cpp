@@ -32,11 +32,11 @@ constexpr u64 gdt_code = 0x00AF'9B00'0000'FFFF;  // 64-bit code, execute and rea
 constexpr u64 gdt_data = 0x00CF'9300'0000'FFFF;  // flat data, read and write
 constexpr u16 attributes_code = 0xA09B;
 constexpr u16 attributes_data = 0xC093;
-constexpr u16 attributes_task = 0x008B;   // busy 64-bit TSS
+constexpr u16 attributes_task = 0x008B;  // busy 64-bit TSS
 constexpr u16 attributes_no_ldt = 0x0082;
-constexpr u64 efer_long_mode = 0x500;      // LME, LMA
-constexpr u64 cr0_paging = 0x8000'0031;    // PG, NE, ET, PE
-constexpr u64 cr4_paging = 0x20;           // PAE
+constexpr u64 efer_long_mode = 0x500;    // LME, LMA
+constexpr u64 cr0_paging = 0x8000'0031;  // PG, NE, ET, PE
+constexpr u64 cr4_paging = 0x20;         // PAE
 constexpr u64 pat_after_reset = 0x0007'0406'0007'0406;
 
 constexpr u64 kernel_alignment_min = page_size;
@@ -78,11 +78,15 @@ Result<Plan, LoadError> check_header(ImageSource& kernel) {
         return refuse(Error::device_error, "the kernel cannot be read");
     }
     if (header.boot_flag != linux_boot::boot_flag || header.magic != linux_boot::header_magic) {
-        return refuse(Error::malformed, "the kernel is no bzImage (no boot signature): give a file as in /boot/vmlinuz-*, not an ELF vmlinux");
+        return refuse(
+            Error::malformed,
+            "the kernel is no bzImage (no boot signature): give a file as in /boot/vmlinuz-*, not an ELF vmlinux");
     }
     u16 version = header.version;
     if (version < linux_boot::version_min) {
-        return refuse(Error::unsupported, "the kernel's boot protocol is %u.%02u; 2.12 or later is needed (Linux 3.8 or later)", version >> 8, version & 0xFF);
+        return refuse(Error::unsupported,
+                      "the kernel's boot protocol is %u.%02u; 2.12 or later is needed (Linux 3.8 or later)",
+                      version >> 8, version & 0xFF);
     }
     if ((header.extended_load_flags & linux_boot::extended_load_flag::kernel_64) == 0) {
         return refuse(Error::unsupported, "the kernel has no 64-bit entry: give an x86-64 kernel");
@@ -115,7 +119,8 @@ Result<u64, LoadError> low_ram_end(const GuestMemory& memory) {
             return std::min(end, address_map::device_hole_begin);
         }
     }
-    return refuse(Error::invalid_argument, "the guest has no RAM from address 0 to above 1 MiB: give it more memory (--memory)");
+    return refuse(Error::invalid_argument,
+                  "the guest has no RAM from address 0 to above 1 MiB: give it more memory (--memory)");
 }
 
 Result<void, LoadError> place_kernel(Plan& plan, u64 ram_end) {
@@ -133,7 +138,9 @@ Result<void, LoadError> place_kernel(Plan& plan, u64 ram_end) {
         fits = address < ram_end && needed <= ram_end - address;
     }
     if (!fits) {
-        return refuse(Error::out_of_memory, "the kernel needs %llu MiB of RAM from %llu MiB on and the guest's ends at %llu MiB: give it more memory (--memory)",
+        return refuse(Error::out_of_memory,
+                      "the kernel needs %llu MiB of RAM from %llu MiB on and the guest's ends at %llu MiB: give it "
+                      "more memory (--memory)",
                       mebibytes(needed), mebibytes(address), mebibytes(ram_end));
     }
     plan.kernel_address = address;
@@ -151,7 +158,9 @@ Result<void, LoadError> place_initrd(Plan& plan, ImageSource* initrd, u64 ram_en
         plan.initrd_address = align_down(end - plan.initrd_bytes, page_size);
     }
     if (plan.initrd_bytes > end || plan.initrd_address < plan.kernel_end) {
-        return refuse(Error::out_of_memory, "the initial RAM disk (%llu MiB) does not fit between the kernel's end at %llu MiB and %llu MiB: make it smaller or give the guest more memory (--memory)",
+        return refuse(Error::out_of_memory,
+                      "the initial RAM disk (%llu MiB) does not fit between the kernel's end at %llu MiB and %llu MiB: "
+                      "make it smaller or give the guest more memory (--memory)",
                       mebibytes(plan.initrd_bytes), mebibytes(plan.kernel_end), mebibytes(end));
     }
     return {};
@@ -161,8 +170,10 @@ Result<Plan, LoadError> make_plan(const GuestMemory& memory, const LinuxImage& i
     Plan plan = TRY(check_header(image.kernel));
     u64 limit = std::min<u64>(plan.header.command_line_bytes_max, command_line_bytes_limit - 1);
     if (image.command_line.size() > limit) {
-        return refuse(Error::invalid_argument, "the kernel command line has %llu bytes; this kernel takes %llu: shorten it (--append)",
-                      static_cast<unsigned long long>(image.command_line.size()), static_cast<unsigned long long>(limit));
+        return refuse(Error::invalid_argument,
+                      "the kernel command line has %llu bytes; this kernel takes %llu: shorten it (--append)",
+                      static_cast<unsigned long long>(image.command_line.size()),
+                      static_cast<unsigned long long>(limit));
     }
     if (image.command_line.find('\0') != std::string_view::npos) {
         return refuse(Error::invalid_argument, "the kernel command line contains a zero byte: remove it (--append)");
@@ -174,7 +185,9 @@ Result<Plan, LoadError> make_plan(const GuestMemory& memory, const LinuxImage& i
 }
 
 /// The plan's places were checked against guest RAM, so these resolve.
-std::span<std::byte> at(const GuestMemory& memory, u64 address, u64 size_bytes) { return *memory.resolve(address, size_bytes); }
+std::span<std::byte> at(const GuestMemory& memory, u64 address, u64 size_bytes) {
+    return *memory.resolve(address, size_bytes);
+}
 
 void write_zero_page(const GuestMemory& memory, const Plan& plan, const LinuxImage& image) {
     linux_boot::BootParameters page = {};
