@@ -58,6 +58,7 @@ Task<Result<void>> Driver::start() {
     CO_TRY(co_await initialise());
     state_.store(State::running, std::memory_order_release);
     queue_tasks_.spawn(event_loop());
+    queue_tasks_.spawn(rescan_loop());
     log_info("nvme: %s, serial %s: %zu I/O queues of %u entries, transfers up to %zu KiB", facts_.model_number.data(),
              facts_.serial_number.data(), usable_channels(),
              std::min(options_.queue_entries_max, capabilities_.queue_entries_max()), facts_.transfer_bytes_max / kib);

@@ -143,6 +143,7 @@ private:
     // events.cpp
     Task<void> event_loop();
     Task<void> handle_event(EventResult event);
+    Task<void> rescan_loop();
     Task<void> rescan();
 
     struct RecoveryWork : Work {
@@ -178,6 +179,7 @@ private:
     std::atomic<const char*> recovery_reason_{""};
     Event recovery_wanted_;
     WaitQueue running_again_;
+    Event rescan_wanted_;
     u32 resets_in_a_row_ = 0;
     bool closing_ = false;
     std::atomic<u64> resets_{0};

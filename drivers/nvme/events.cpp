@@ -44,10 +44,18 @@ Task<void> Driver::handle_event(EventResult event) {
     (void)co_await read_admin_data(entry, log);
     if (changed) {
         // Which of them the list names does not matter: there are few, and the list may have overflowed.
-        co_await rescan();
+        rescan_wanted_.set();
     } else {
         log_warning("nvme: event type %u, information %u", static_cast<unsigned>(event.type()),
                     static_cast<unsigned>(event.information()));
+    }
+}
+
+Task<void> Driver::rescan_loop() {
+    CancelToken cancel = queue_tasks_.token();
+    while (co_await rescan_wanted_.wait({.cancel = cancel})) {
+        rescan_wanted_.reset();
+        co_await rescan();
     }
 }
 

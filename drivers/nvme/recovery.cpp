@@ -82,7 +82,7 @@ Task<void> Driver::recover() {
     }
     running_again_.notify_all();
     log_info("nvme: running again after reset");
-    co_await rescan();
+    rescan_wanted_.set();  // not here: it needs a controller that answers, and a reset should that one not
 }
 
 Task<Result<void>> Driver::try_recover() {
