@@ -210,11 +210,15 @@ public:
     }
     /// The next completion in the ring, if there is one; acknowledged by doorbell unless told otherwise.
     std::optional<nvme::CompletionEntry> poll(GuestQueue& queue, bool acknowledge = true) {
-        auto entry = arena_.read<nvme::CompletionEntry>(queue.completion_address +
-                                                        u64{queue.head} * sizeof(nvme::CompletionEntry));
-        if (entry.status_field().phase() != queue.phase) {
+        u64 address = queue.completion_address + u64{queue.head} * sizeof(nvme::CompletionEntry);
+        constexpr usize last_dword = offsetof(nvme::CompletionEntry, command_id);
+        // The dword with the phase first, then what was stored before it: the controller may be at it on another thread.
+        // SAFETY: completion entries are 16-byte aligned.
+        u32 phase_dword = __atomic_load_n(reinterpret_cast<u32*>(arena_.at(address + last_dword)), __ATOMIC_ACQUIRE);
+        if (nvme::StatusField{static_cast<u16>(phase_dword >> 16)}.phase() != queue.phase) {
             return std::nullopt;
         }
+        auto entry = arena_.read<nvme::CompletionEntry>(address);
         if (++queue.head == queue.completion_entries) {
             queue.head = 0;
             queue.phase = !queue.phase;

@@ -75,11 +75,17 @@ void Controller::on_lifecycle_work(Work& self) {
         controller.lifecycle_.spawn(controller.run_lifecycle());
         return;
     }
-    SpinlockGuard guard(controller.register_lock_);
-    if (controller.reset_requested_ && controller.shutdown_cancel_) {
-        // A reset does not wait for the flushes of a shutdown.
+    // Neither a reset nor a start waits for the flushes of a shutdown, nor does a shutdown that was withdrawn.
+    if (controller.shutdown_cancel_ && controller.shutdown_is_obsolete()) {
         controller.shutdown_cancel_->cancel();
     }
+}
+
+bool Controller::shutdown_is_obsolete() {
+    SpinlockGuard guard(register_lock_);
+    Configuration configuration{configuration_.load(std::memory_order_relaxed)};
+    return reset_requested_ || configuration.shutdown() == ShutdownNotification::none ||
+           (configuration.enable() && !running_);
 }
 
 Controller::Step Controller::take_step() {
@@ -153,7 +159,7 @@ void Controller::start_controller() {
     for (const Namespace& entry : namespaces_.all()) {
         watchers_->spawn(watch_size(entry, watchers_->token()));
     }
-    update_status([](ControllerStatus status) { return status.with_ready(true); });
+    update_status([](ControllerStatus) { return ControllerStatus{}.with_ready(true); });
 }
 
 Task<void> Controller::stop_controller() {
@@ -177,9 +183,9 @@ Task<void> Controller::shut_down() {
         static_cast<void>(flushed);
     }
     shutdown_cancel_.reset();
-    update_status([this](ControllerStatus status) {
-        return reset_requested_ ? status : status.with_shutdown(ShutdownStatus::complete);
-    });
+    if (!shutdown_is_obsolete()) {
+        update_status([](ControllerStatus status) { return status.with_shutdown(ShutdownStatus::complete); });
+    }
 }
 
 Task<void> Controller::watch_size(const Namespace& watched, CancelToken cancel) {

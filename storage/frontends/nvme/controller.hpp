@@ -66,6 +66,7 @@ private:
     bool configuration_is_valid(Configuration configuration) const;
     Task<void> stop_controller();
     Task<void> shut_down();
+    bool shutdown_is_obsolete();
     Task<void> watch_size(const Namespace& watched, CancelToken cancel);
     void update_status(auto&& change);
 

@@ -201,7 +201,13 @@ void Controller::write_configuration(u32 value) {
             ControllerStatus status{status_.load(std::memory_order_relaxed)};
             status_.store(status.with_shutdown(ShutdownStatus::in_progress).raw, std::memory_order_seq_cst);
         }
-        act = reset_requested_ || shutdown_requested_ || (now.enable() && !old.enable());
+        bool shutdown_withdrawn = now.shutdown() == ShutdownNotification::none && old.shutdown() != now.shutdown();
+        if (shutdown_withdrawn) {
+            shutdown_requested_ = false;
+            ControllerStatus status{status_.load(std::memory_order_relaxed)};
+            status_.store(status.with_shutdown(ShutdownStatus::none).raw, std::memory_order_seq_cst);
+        }
+        act = reset_requested_ || shutdown_requested_ || shutdown_withdrawn || (now.enable() && !old.enable());
     }
     if (act) {
         schedule_lifecycle();

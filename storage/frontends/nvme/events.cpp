@@ -92,12 +92,15 @@ bool EventNotifier::abort(u16 command_id) {
 }
 
 void EventNotifier::namespace_changed(u32 namespace_id) {
-    bool known = std::find(changed_, changed_ + changed_count_, namespace_id) != changed_ + changed_count_;
+    u32* end = changed_ + changed_count_;
+    u32* place = std::lower_bound(changed_, end, namespace_id);
+    bool known = place != end && *place == namespace_id;
     if (!known && changed_count_ == changed_max) {
         changed_overflow_ = true;
     } else if (!known) {
-        changed_[changed_count_++] = namespace_id;
-        std::sort(changed_, changed_ + changed_count_);
+        std::move_backward(place, end, end + 1);
+        *place = namespace_id;
+        ++changed_count_;
     }
     raise(namespace_attribute);
 }

@@ -13,7 +13,7 @@ namespace undercroft::nvme {
 
 /// One namespace as configured.
 struct NamespaceConfig {
-    u32 id = 0; ///< 1 to FFFFFFFEh
+    u32 id = 0;  ///< 1 to FFFFFFFEh
     Disk disk;
     /// Default: the disk's own id, else one made from the subsystem's name and `id`.
     std::optional<std::array<u8, 16>> nguid = {};
