@@ -33,7 +33,7 @@ struct DriverOptions {
     /// Least time between two asynchronous events, so that a device cannot keep the processor busy with them.
     u64 event_interval_ns = 10 * nanoseconds_per_millisecond;
     /// Bounce memory of an I/O queue, in pages.
-    u32 bounce_pages = 64;
+    u32 bounce_pages = 32;
 
     /// No request takes longer, whatever the device does: attempts are begun until `request_timeout_ns`, the last one may use up its timeout, the Abort,
     /// and the controller's time to be disabled, after which it is cut off from memory and the request fails.
