@@ -49,6 +49,10 @@ void end_machine(u8 status) {
     } else {
         arch::out8(debug_exit_port, status);
     }
+    // The chipset takes its time; a machine that is still here after it has no such door.
+    for (u64 begin = arch::read_tsc(); arch::read_tsc() - begin < machine.tsc_frequency_hz;) {
+        arch::pause();
+    }
     log("the machine has no way to end with status %u", status);
     for (;;) {
         arch::disable_interrupts();

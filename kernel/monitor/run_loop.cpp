@@ -37,16 +37,17 @@ void VirtualProcessor::run() {
     }
 }
 
-/// Looks at what other CPUs asked for. Order matters: INIT before SIPI.
+/// Looks at what other CPUs asked for. A startup is looked up before INIT and carried out after it: one that is seen was sent after an INIT that is seen too.
 void VirtualProcessor::take_requests() {
     kicked_.store(false, std::memory_order_seq_cst);
-    if (init_requested_.load(std::memory_order_relaxed) && init_requested_.exchange(false, std::memory_order_acq_rel)) {
+    bool startup = startup_requested_.load(std::memory_order_acquire) >= 0;
+    if (init_requested_.load(std::memory_order_acquire) && init_requested_.exchange(false, std::memory_order_acq_rel)) {
         guest_phase_ = GuestPhase::waiting_for_startup;
         guest_.halted = false;
         guest_apic_.initialise();
         reset_guest_state();
     }
-    if (startup_requested_.load(std::memory_order_relaxed) >= 0) {
+    if (startup) {
         int page = startup_requested_.exchange(-1, std::memory_order_acq_rel);
         if (page >= 0 && guest_phase_ == GuestPhase::waiting_for_startup) {
             start_guest_at(static_cast<u8>(page));

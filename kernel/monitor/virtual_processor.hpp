@@ -62,7 +62,10 @@ public:
     LocalApic& guest_apic() { return guest_apic_; }
     ImageApic& image_apic() { return image_apic_; }
     void request_nmi() { nmi_requested_.store(true, std::memory_order_release); }
-    void request_init() { init_requested_.store(true, std::memory_order_release); }
+    void request_init() {
+        startup_requested_.store(-1, std::memory_order_release);  // one from before is void
+        init_requested_.store(true, std::memory_order_release);
+    }
     void request_startup(u8 page) { startup_requested_.store(page, std::memory_order_release); }
     void request_external(u8 vector) { external_requested_.store(vector, std::memory_order_release); }
     /// Whether VTL0 runs with a view older than `generation`.

@@ -63,7 +63,6 @@ const Rule rules[] = {
     {"clgi", [] { asm volatile("clgi" : : : "memory"); }},
     {"stgi", [] { asm volatile("stgi" : : : "memory"); }},
     {"debug-register", [] { arch::write_debug_register(0, 0x1000); }},
-    {"xcr0", [] { arch::write_xcr0(~u64{0} >> 1); }},
     {"read-pci",
      [] {
          u64 value = 0;
