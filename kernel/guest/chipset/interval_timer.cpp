@@ -1,6 +1,8 @@
 // Counting modes and registers of the 8254.
 #include "kernel/guest/chipset/interval_timer.hpp"
 
+#include <algorithm>
+
 namespace undercroft {
 
 namespace {
@@ -16,6 +18,8 @@ constexpr u8 system_control_refresh = 0x10;
 constexpr u8 system_control_output = 0x20;
 /// Half the period of the memory refresh that bit 4 of port 61h shows.
 constexpr u64 refresh_ns = 15'085;
+/// Interrupts come at most this often: a guest that asks for more has some of them merged, instead of keeping our processor busy.
+constexpr u64 interrupt_interval_min_ns = 20'000;
 
 }  // namespace
 
@@ -179,7 +183,8 @@ Result<void> IntervalTimer::add_to(GuestBus& bus) {
 /// Channel 0's line follows its output; a timer waits for the next rise, of which the one tick low in front is not shown.
 void IntervalTimer::schedule(u64 now) {
     armed_rise_ = channels_[0].next_rise(now);
-    timer_.set(armed_rise_ == no_deadline ? no_deadline : rate.time_ns(armed_rise_));
+    u64 earliest = last_interrupt_ns_ + interrupt_interval_min_ns;
+    timer_.set(armed_rise_ == no_deadline ? no_deadline : std::max(rate.time_ns(armed_rise_), earliest));
 }
 
 void IntervalTimer::on_expired(void* self) {
@@ -188,6 +193,7 @@ void IntervalTimer::on_expired(void* self) {
     u64 now = timer.now_ticks();
     // Rises that were missed meanwhile become one: a processor that could not run cannot have taken them.
     if (timer.armed_rise_ <= now) {
+        timer.last_interrupt_ns_ = timer.timer_.now_ns();
         timer.line_.set_level(false);
         timer.line_.set_level(true);
     }

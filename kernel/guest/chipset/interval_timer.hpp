@@ -74,6 +74,7 @@ private:
     InterruptLines::User line_;
     Channel channels_[channels];
     u64 armed_rise_ = no_deadline;
+    u64 last_interrupt_ns_ = 0;
     bool speaker_ = false;
 };
 
