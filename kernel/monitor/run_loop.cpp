@@ -132,10 +132,13 @@ void VirtualProcessor::load(Level& level) {
         return;
     }
     // With XCR0 at its widest the whole state moves, whatever the level itself has enabled.
-    if (arch::read_xcr0() != machine.xcr0) {
+    u64 present = arch::read_xcr0();
+    if (present != machine.xcr0) {
         arch::write_xcr0(machine.xcr0);
     }
     if (loaded_ != nullptr) {
+        // QEMU's TCG does not intercept XSETBV: what the level wrote is known from here alone.
+        loaded_->xcr0 = (present & machine.xcr0) | 1;
         arch::save_extended_state(loaded_->extended_state, machine.xcr0);
     }
     arch::restore_extended_state(level.extended_state, machine.xcr0);
