@@ -100,6 +100,34 @@ bool SubmissionQueue::has_new_tail_after_arming() {
     return distance_to_tail() > 0;
 }
 
+bool SubmissionQueue::has_nothing_new() {
+    if (setup_.event_index == nullptr) {
+        return true;
+    }
+    u32 executing = request_count_ - free_count_;
+    if (executing >= polling_requests_min && !polling_time_up_) {
+        if (!polling_) {
+            polling_ = true;
+            owner_->arm(*this, owner_->now_ns() + polling_time_ns);
+        }
+        return true;
+    }
+    stop_polling();
+    return !has_new_tail_after_arming();
+}
+
+void SubmissionQueue::stop_polling() {
+    polling_ = false;
+    polling_time_up_ = false;
+    owner_->disarm(*this);
+}
+
+void SubmissionQueue::on_polling_end(Timer& self) {
+    auto& queue = static_cast<SubmissionQueue&>(self);
+    queue.polling_time_up_ = true;
+    queue.schedule();
+}
+
 void SubmissionQueue::run() {
     scheduled_.exchange(false, std::memory_order_seq_cst);
     if (!is_active()) {
@@ -110,7 +138,7 @@ void SubmissionQueue::run() {
     while (is_active()) {
         u32 waiting = distance_to_tail();
         if (waiting == 0) {
-            if (!has_new_tail_after_arming()) {
+            if (has_nothing_new()) {
                 return;
             }
             continue;
@@ -153,6 +181,7 @@ void SubmissionQueue::fetch_one() {
 }
 
 void SubmissionQueue::deactivate() {
+    stop_polling();
     SpinlockGuard guard(doorbell_lock_);
     active_.store(false, std::memory_order_release);
 }
@@ -225,7 +254,7 @@ void SubmissionQueue::take_back(Request& request) {
     if (!ended_.is_empty()) {
         ended_.notify_all();
     }
-    if (stalled_) {
+    if (stalled_ || polling_) {
         stalled_ = false;
         schedule();
     }

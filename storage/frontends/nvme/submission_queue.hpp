@@ -1,6 +1,9 @@
 // A submission queue. Doorbells come from any virtual processor and only move the tail; everything else belongs to the queue's executor: it fetches
 // entries, starts commands, and takes their endings. Each entry is copied out of the ring once.
 //
+// With shared doorbells the host calls where the event index asks for it. An idle queue asks. A busy one does not: its next completion looks, so at depth a
+// guest hardly ever leaves for a doorbell.
+//
 // It stays inside its pool of requests and the room of its completion queue; what does not fit waits in the ring.
 #pragma once
 
@@ -15,9 +18,9 @@
 
 namespace undercroft::nvme {
 
-class SubmissionQueue : private Work {
+class SubmissionQueue : private Work, private Timer {
 public:
-    SubmissionQueue() : Work(&SubmissionQueue::on_work) {}
+    SubmissionQueue() : Work(&SubmissionQueue::on_work), Timer(&SubmissionQueue::on_polling_end) {}
     ~SubmissionQueue();
 
     struct Setup {
@@ -90,7 +93,10 @@ public:
 
 private:
     static void on_work(Work& self) { static_cast<SubmissionQueue&>(self).run(); }
+    static void on_polling_end(Timer& self);
     void run();
+    bool has_nothing_new();
+    void stop_polling();
     void fetch_one();
     u32 distance_to_tail();
     bool has_new_tail_after_arming();
@@ -106,6 +112,8 @@ private:
     std::atomic<u32> tail_{0};
     std::atomic<u16> completion_queue_id_{0};
     u32 head_ = 0;
+    bool polling_ = false;  // each completion looks for new entries; the host was not asked to call
+    bool polling_time_up_ = false;
     bool stalled_ = false;  // no free request at the last look
 
     std::unique_ptr<Request[]> requests_;

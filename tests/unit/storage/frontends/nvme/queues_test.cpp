@@ -306,6 +306,49 @@ TEST_CASE("shadow doorbells: a full completion queue asks for its head", "[nvme]
     CHECK(completed == 50);
 }
 
+TEST_CASE("shadow doorbells: a busy queue looks by itself, a slow one asks to be called again", "[nvme]") {
+    NvmeFixture fixture({.processors = 1});
+    NvmeGuest& guest = *fixture.guest;
+    REQUIRE(guest.enable());
+    ShadowGuest shadow(fixture);
+    REQUIRE(shadow.configure() == Status::success);
+    GuestQueue queue = *guest.create_queue_pair(1, 64);
+    auto submit = [&](int count) {
+        bool called = false;
+        for (; count > 0; --count) {
+            guest.push(queue, flush());
+            called |= shadow.write(2, queue.tail);
+        }
+        return called;
+    };
+    auto run_now = [&] {  // no time passes
+        CurrentExecutorScope scope(fixture.processors.executor(0));
+        fixture.processors.executor(0).run_ready();
+    };
+    fixture.disk->hold = true;
+    CHECK(submit(10));
+    run_now();
+    REQUIRE(fixture.disk->holding == 10);
+    CHECK_FALSE(submit(5));
+    run_now();
+    CHECK(fixture.disk->holding == 10);
+    SECTION("the next completion takes them in") {
+        fixture.disk->release();
+        run_now();
+        CHECK(fixture.disk->flushes == 15);
+        CHECK(submit(1));  // idle: asks
+    }
+    SECTION("so does the end of the polling time") {
+        guest.settle();
+        CHECK(fixture.disk->holding == 15);
+        CHECK(submit(1));
+        guest.settle();
+        CHECK(fixture.disk->holding == 16);
+        REQUIRE(guest.disable());
+        CHECK(fixture.disk->holding == 0);
+    }
+}
+
 TEST_CASE("shadow doorbells: bad addresses are refused", "[nvme]") {
     NvmeFixture fixture;
     NvmeGuest& guest = *fixture.guest;
