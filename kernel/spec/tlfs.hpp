@@ -42,16 +42,16 @@ struct HypercallInput {
 
 /// Hypercall status codes (TLFS appendix B); in bits 15:0 of RAX, completed reps in bits 43:32.
 enum class Status : u16 {
-    success = 0x0000,                 // HV_STATUS_SUCCESS
-    invalid_hypercall_code = 0x0002,  // HV_STATUS_INVALID_HYPERCALL_CODE
-    invalid_hypercall_input = 0x0003, // HV_STATUS_INVALID_HYPERCALL_INPUT
-    invalid_alignment = 0x0004,       // HV_STATUS_INVALID_ALIGNMENT
-    invalid_parameter = 0x0005,       // HV_STATUS_INVALID_PARAMETER
-    access_denied = 0x0006,           // HV_STATUS_ACCESS_DENIED
-    operation_denied = 0x0008,        // HV_STATUS_OPERATION_DENIED
-    insufficient_memory = 0x000B,     // HV_STATUS_INSUFFICIENT_MEMORY
-    invalid_vp_index = 0x000E,        // HV_STATUS_INVALID_VP_INDEX
-    invalid_vp_state = 0x0015,        // HV_STATUS_INVALID_VP_STATE
+    success = 0x0000,                  // HV_STATUS_SUCCESS
+    invalid_hypercall_code = 0x0002,   // HV_STATUS_INVALID_HYPERCALL_CODE
+    invalid_hypercall_input = 0x0003,  // HV_STATUS_INVALID_HYPERCALL_INPUT
+    invalid_alignment = 0x0004,        // HV_STATUS_INVALID_ALIGNMENT
+    invalid_parameter = 0x0005,        // HV_STATUS_INVALID_PARAMETER
+    access_denied = 0x0006,            // HV_STATUS_ACCESS_DENIED
+    operation_denied = 0x0008,         // HV_STATUS_OPERATION_DENIED
+    insufficient_memory = 0x000B,      // HV_STATUS_INSUFFICIENT_MEMORY
+    invalid_vp_index = 0x000E,         // HV_STATUS_INVALID_VP_INDEX
+    invalid_vp_state = 0x0015,         // HV_STATUS_INVALID_VP_STATE
 };
 
 /// Synthetic MSRs (TLFS appendix F).
@@ -73,16 +73,64 @@ enum class RegisterName : u32 {
     pending_interruption = 0x0001'0002,  // HvRegisterPendingInterruption
     interrupt_state = 0x0001'0003,       // HvRegisterInterruptState
     pending_event0 = 0x0001'0004,        // HvRegisterPendingEvent0
-    rax = 0x0002'0000, rcx, rdx, rbx, rsp, rbp, rsi, rdi, r8, r9, r10, r11, r12, r13, r14, r15, rip, rflags,
-    cr0 = 0x0004'0000, cr2, cr3, cr4, cr8, xfem,
-    dr0 = 0x0005'0000, dr1, dr2, dr3, dr6, dr7,
-    es = 0x0006'0000, cs, ss, ds, fs, gs, ldtr, tr,
-    idtr = 0x0007'0000, gdtr,
-    tsc = 0x0008'0000, efer, kernel_gs_base, apic_base, pat, sysenter_cs, sysenter_eip, sysenter_esp, star, lstar, cstar, sfmask, initial_apic_id,
+    rax = 0x0002'0000,
+    rcx,
+    rdx,
+    rbx,
+    rsp,
+    rbp,
+    rsi,
+    rdi,
+    r8,
+    r9,
+    r10,
+    r11,
+    r12,
+    r13,
+    r14,
+    r15,
+    rip,
+    rflags,
+    cr0 = 0x0004'0000,
+    cr2,
+    cr3,
+    cr4,
+    cr8,
+    xfem,
+    dr0 = 0x0005'0000,
+    dr1,
+    dr2,
+    dr3,
+    dr6,
+    dr7,
+    es = 0x0006'0000,
+    cs,
+    ss,
+    ds,
+    fs,
+    gs,
+    ldtr,
+    tr,
+    idtr = 0x0007'0000,
+    gdtr,
+    tsc = 0x0008'0000,
+    efer,
+    kernel_gs_base,
+    apic_base,
+    pat,
+    sysenter_cs,
+    sysenter_eip,
+    sysenter_esp,
+    star,
+    lstar,
+    cstar,
+    sfmask,
+    initial_apic_id,
     /// HvX64RegisterApicId and the rest: this plus the x2APIC MSR's offset from 800h (EOI is 8480Bh, ICR 84830h).
     apic_first = 0x0008'4800,
     apic_id = 0x0008'4802,
-    register_page = 0x0009'001C,  // HvX64RegisterRegPage: bit 0 enable, bits 63:12 page number; set by VTL2, for VTL0 of the own VP
+    register_page =
+        0x0009'001C,  // HvX64RegisterRegPage: bit 0 enable, bits 63:12 page number; set by VTL2, for VTL0 of the own VP
 };
 
 /// HV_REGISTER_VALUE: 128 bits; 64-bit registers use the low half.
@@ -136,7 +184,12 @@ struct ModifyProtectionInput {
     u8 reserved[3];
 };
 static_assert(sizeof(ModifyProtectionInput) == 16);
-enum ProtectionFlag : u32 { protection_none = 0, protection_read = 1, protection_write = 2, protection_execute = 4 | 8 };
+enum ProtectionFlag : u32 {
+    protection_none = 0,
+    protection_read = 1,
+    protection_write = 2,
+    protection_execute = 4 | 8
+};
 
 /// HV_INTERRUPT_TYPE.
 enum class InterruptType : u32 { fixed = 0, lowest_priority = 1, nmi = 4, init = 5, sipi = 6, ext_int = 7 };

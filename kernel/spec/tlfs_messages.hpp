@@ -11,14 +11,14 @@ namespace undercroft::tlfs {
 /// HV_MESSAGE_TYPE of intercepts.
 enum class MessageType : u32 {
     none = 0,
-    unmapped_gpa = 0x8000'0000,              // HvMessageTypeUnmappedGpa: nothing is mapped there: a device access
-    gpa_intercept = 0x8000'0001,             // HvMessageTypeGpaIntercept: mapped, but protected from VTL0
-    unrecoverable_exception = 0x8000'0021,   // HvMessageTypeUnrecoverableException: triple fault
-    io_port_intercept = 0x8001'0000,         // HvMessageTypeX64IoPortIntercept
-    msr_intercept = 0x8001'0001,             // HvMessageTypeX64MsrIntercept
-    cpuid_intercept = 0x8001'0002,           // HvMessageTypeX64CpuidIntercept
-    apic_eoi = 0x8001'0004,                  // HvMessageTypeX64ApicEoi: a level-triggered vector was acknowledged
-    halt = 0x8001'0007,                      // HvMessageTypeX64Halt
+    unmapped_gpa = 0x8000'0000,             // HvMessageTypeUnmappedGpa: nothing is mapped there: a device access
+    gpa_intercept = 0x8000'0001,            // HvMessageTypeGpaIntercept: mapped, but protected from VTL0
+    unrecoverable_exception = 0x8000'0021,  // HvMessageTypeUnrecoverableException: triple fault
+    io_port_intercept = 0x8001'0000,        // HvMessageTypeX64IoPortIntercept
+    msr_intercept = 0x8001'0001,            // HvMessageTypeX64MsrIntercept
+    cpuid_intercept = 0x8001'0002,          // HvMessageTypeX64CpuidIntercept
+    apic_eoi = 0x8001'0004,                 // HvMessageTypeX64ApicEoi: a level-triggered vector was acknowledged
+    halt = 0x8001'0007,                     // HvMessageTypeX64Halt
 };
 
 /// HV_MESSAGE_HEADER; the payload follows.
@@ -38,7 +38,7 @@ struct InterceptHeader {
     u32 vp_index;
     u8 instruction_length;  ///< bits 3:0; 0 where the CPU does not say
     u8 access_type;         ///< AccessType
-    u16 execution_state;    ///< CPL 1:0, CR0.PE 2, CR0.AM 3, EFER.LMA 4, debug 5, interruption pending 6, VTL 10:7, interrupt shadow 12
+    u16 execution_state;  ///< CPL 1:0, CR0.PE 2, CR0.AM 3, EFER.LMA 4, debug 5, interruption pending 6, VTL 10:7, interrupt shadow 12
     SegmentRegister cs;
     u64 rip;
     u64 rflags;
@@ -142,8 +142,8 @@ struct RegisterPage {
     u64 rip;
     u64 rflags;
     u64 reserved2;
-    RegisterValue xmm[6];  ///< not maintained: vector state of the levels is kept apart
-    SegmentRegister segments[6];  ///< ES CS SS DS FS GS
+    RegisterValue xmm[6];               ///< not maintained: vector state of the levels is kept apart
+    SegmentRegister segments[6];        ///< ES CS SS DS FS GS
     u64 cr0, cr3, cr4, cr8, efer, dr7;  ///< read-only here; change them with HvCallSetVpRegisters
     u64 pending_interruption;           ///< HV_X64_PENDING_INTERRUPTION_REGISTER, read-only
     u64 interrupt_state;                ///< bit 0: interrupt shadow; taken over with RegisterClass ip
@@ -153,8 +153,9 @@ struct RegisterPage {
     u64 interrupt_vectors;
     u8 reserved4[page_size - 696];
 };
-static_assert(sizeof(RegisterPage) == page_size && offsetof(RegisterPage, general) == 8 && offsetof(RegisterPage, rip) == 136 &&
-              offsetof(RegisterPage, segments) == 256 && offsetof(RegisterPage, cr0) == 352);
+static_assert(sizeof(RegisterPage) == page_size && offsetof(RegisterPage, general) == 8 &&
+              offsetof(RegisterPage, rip) == 136 && offsetof(RegisterPage, segments) == 256 &&
+              offsetof(RegisterPage, cr0) == 352);
 
 /// Bits of RegisterPage::dirty (HV_X64_REGISTER_CLASS_*).
 enum RegisterClass : u32 {

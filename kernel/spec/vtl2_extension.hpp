@@ -15,10 +15,10 @@
 
 namespace undercroft::vtl2 {
 
-inline constexpr u64 memory_base = u64{1} << 38;         ///< guest physical
-inline constexpr u64 device_base = u64{3} << 37;         ///< guest physical
-inline constexpr u64 device_window_bytes = 1 * gib;      ///< of guest physical and virtual space
-inline constexpr u64 image_virtual = 0x4000'0000;        ///< the image is linked here
+inline constexpr u64 memory_base = u64{1} << 38;     ///< guest physical
+inline constexpr u64 device_base = u64{3} << 37;     ///< guest physical
+inline constexpr u64 device_window_bytes = 1 * gib;  ///< of guest physical and virtual space
+inline constexpr u64 image_virtual = 0x4000'0000;    ///< the image is linked here
 inline constexpr u64 guest_virtual = u64{1} << 40;
 inline constexpr u64 device_virtual = u64{2} << 40;
 
@@ -51,13 +51,13 @@ struct BootInfo {
     u64 magic;
     u32 version;
     u32 vp_count;
-    u64 memory_bytes;          ///< size of VTL2's own memory from memory_base, page tables included
-    u64 memory_device_address; ///< where a device finds memory_base
-    u64 free_begin;            ///< first byte behind image and boot information, offset from memory_base
-    u64 free_end;              ///< first byte of the page tables, offset from memory_base
+    u64 memory_bytes;           ///< size of VTL2's own memory from memory_base, page tables included
+    u64 memory_device_address;  ///< where a device finds memory_base
+    u64 free_begin;             ///< first byte behind image and boot information, offset from memory_base
+    u64 free_end;               ///< first byte of the page tables, offset from memory_base
     u64 tsc_frequency_hz;
-    u64 apic_frequency_hz;     ///< of VTL0's local APIC timer, before its divider
-    u64 entry_tsc;             ///< TSC at the machine's first instruction of ours
+    u64 apic_frequency_hz;  ///< of VTL0's local APIC timer, before its divider
+    u64 entry_tsc;          ///< TSC at the machine's first instruction of ours
     u32 guest_range_count;
     u32 device_count;
     u32 apic_ids[vps_max];
@@ -68,15 +68,16 @@ static_assert(sizeof(BootInfo) <= page_size);
 
 /// Call codes, from a range the TLFS leaves to extensions. Only VTL2 may call; every structure lies within one page.
 enum class CallCode : u16 {
-    debug_log = 0x8F00,            ///< DebugLogInput; never fails
-    platform_exit = 0x8F01,        ///< fast; RDX: ExitStatus; does not return
-    firmware_config_read = 0x8F02, ///< FirmwareConfigInput
-    pci_config_read = 0x8F03,      ///< fast; RDX: PciConfigAddress; value in the output register R8
-    pci_config_write = 0x8F04,     ///< fast; RDX: PciConfigAddress, R8: value
-    map_device_memory = 0x8F05,    ///< fast; RDX: device index 15:0, BAR 23:16; R8 out: offset of the BAR from device_base. MSI-X table pages stay unmapped.
-    map_device_interrupt = 0x8F06, ///< MapInterruptInput
-    map_line_interrupt = 0x8F07,   ///< MapInterruptInput; `device` is the ISA line
-    get_statistics = 0x8F08,       ///< fast; RDX: VP index, R8: GPA of a Statistics to fill
+    debug_log = 0x8F00,             ///< DebugLogInput; never fails
+    platform_exit = 0x8F01,         ///< fast; RDX: ExitStatus; does not return
+    firmware_config_read = 0x8F02,  ///< FirmwareConfigInput
+    pci_config_read = 0x8F03,       ///< fast; RDX: PciConfigAddress; value in the output register R8
+    pci_config_write = 0x8F04,      ///< fast; RDX: PciConfigAddress, R8: value
+    map_device_memory =
+        0x8F05,  ///< fast; RDX: device index 15:0, BAR 23:16; R8 out: offset of the BAR from device_base. MSI-X table pages stay unmapped.
+    map_device_interrupt = 0x8F06,  ///< MapInterruptInput
+    map_line_interrupt = 0x8F07,    ///< MapInterruptInput; `device` is the ISA line
+    get_statistics = 0x8F08,        ///< fast; RDX: VP index, R8: GPA of a Statistics to fill
 };
 
 /// One line of the log. Longer text is cut at the monitor's `log_line_bytes_max`.
@@ -120,15 +121,15 @@ static_assert(sizeof(MapInterruptInput) == 16);
 
 /// Exits of one VP since its start, by kind.
 struct Statistics {
-    u64 vtl0_exits;       ///< all exits out of VTL0
-    u64 vtl2_exits;       ///< all exits out of VTL2
-    u64 vtl_switches;     ///< entries into VTL2
-    u64 io_port;          ///< of vtl0_exits: port accesses
-    u64 memory;           ///< nested page faults
+    u64 vtl0_exits;    ///< all exits out of VTL0
+    u64 vtl2_exits;    ///< all exits out of VTL2
+    u64 vtl_switches;  ///< entries into VTL2
+    u64 io_port;       ///< of vtl0_exits: port accesses
+    u64 memory;        ///< nested page faults
     u64 msr;
     u64 cpuid;
     u64 halt;
-    u64 interrupt;        ///< physical interrupts
+    u64 interrupt;  ///< physical interrupts
     u64 interrupt_window;
     u64 other;
 };
