@@ -10,8 +10,8 @@ namespace undercroft {
 
 #define PANIC(...) ::undercroft::panic(__FILE_NAME__, __LINE__, __VA_ARGS__)
 
-#define ASSERT(condition)                                 \
-    do {                                                  \
-        if (!(condition)) [[unlikely]]                    \
-            PANIC("assertion failed: %s", #condition);    \
+#define ASSERT(condition)                                                                                              \
+    do {                                                                                                               \
+        if (!(condition)) [[unlikely]]                                                                                 \
+            PANIC("assertion failed: %s", #condition);                                                                 \
     } while (false)

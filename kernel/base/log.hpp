@@ -27,10 +27,10 @@ void log_line(LogLevel level, const char* format, ...) __attribute__((format(pri
 
 }  // namespace undercroft
 
-#define UNDERCROFT_LOG(level, ...)                       \
-    do {                                                 \
-        if ((level) <= ::undercroft::log_level())        \
-            ::undercroft::log_line((level), __VA_ARGS__); \
+#define UNDERCROFT_LOG(level, ...)                                                                                     \
+    do {                                                                                                               \
+        if ((level) <= ::undercroft::log_level())                                                                      \
+            ::undercroft::log_line((level), __VA_ARGS__);                                                              \
     } while (false)
 
 #define log_error(...) UNDERCROFT_LOG(::undercroft::LogLevel::error, __VA_ARGS__)

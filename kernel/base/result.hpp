@@ -57,19 +57,19 @@ constexpr auto take_value(R&& result) {
 }  // namespace undercroft
 
 /// Evaluates a Result; yields its value, or returns its error from the enclosing function.
-#define TRY(...)                                                     \
-    ({                                                               \
-        auto&& try_result_ = (__VA_ARGS__);                          \
-        if (!try_result_.has_value()) [[unlikely]]                   \
-            return ::std::unexpected(try_result_.error());           \
-        ::undercroft::detail::take_value(std::move(try_result_));    \
+#define TRY(...)                                                                                                       \
+    ({                                                                                                                 \
+        auto&& try_result_ = (__VA_ARGS__);                                                                            \
+        if (!try_result_.has_value()) [[unlikely]]                                                                     \
+            return ::std::unexpected(try_result_.error());                                                             \
+        ::undercroft::detail::take_value(std::move(try_result_));                                                      \
     })
 
 /// As TRY, in a coroutine: `auto value = CO_TRY(co_await thing());`
-#define CO_TRY(...)                                                  \
-    ({                                                               \
-        auto try_result_ = (__VA_ARGS__);                            \
-        if (!try_result_.has_value()) [[unlikely]]                   \
-            co_return ::std::unexpected(try_result_.error());        \
-        ::undercroft::detail::take_value(std::move(try_result_));    \
+#define CO_TRY(...)                                                                                                    \
+    ({                                                                                                                 \
+        auto try_result_ = (__VA_ARGS__);                                                                              \
+        if (!try_result_.has_value()) [[unlikely]]                                                                     \
+            co_return ::std::unexpected(try_result_.error());                                                          \
+        ::undercroft::detail::take_value(std::move(try_result_));                                                      \
     })

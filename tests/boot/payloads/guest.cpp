@@ -74,7 +74,8 @@ void set_up_exceptions() {
     for (int vector = 0; vector < 32; ++vector) {
         bool has_code = vector == 8 || (vector >= 10 && vector <= 14) || vector == 17 || vector == 21 || vector == 30;
         u64 handler = reinterpret_cast<u64>(has_code ? &payload_exception_with_code : &payload_exception);
-        idt[vector] = {static_cast<u16>(handler), selector, 0, 0x8E, static_cast<u16>(handler >> 16), static_cast<u32>(handler >> 32), 0};
+        idt[vector] = {static_cast<u16>(handler),       selector, 0, 0x8E, static_cast<u16>(handler >> 16),
+                       static_cast<u32>(handler >> 32), 0};
     }
     struct [[gnu::packed]] {
         u16 limit;
@@ -151,15 +152,22 @@ void print(const char* format, ...) {
             continue;
         }
         switch (*++format) {
-            case 's':
-                for (const char* text = va_arg(arguments, const char*); *text != 0; ++text) {
-                    put(*text);
-                }
-                break;
-            case 'u': put_number(va_arg(arguments, u64), 10); break;
-            case 'x': put_number(va_arg(arguments, u64), 16); break;
-            case 'c': put(static_cast<char>(va_arg(arguments, int))); break;
-            default: put('%');
+        case 's':
+            for (const char* text = va_arg(arguments, const char*); *text != 0; ++text) {
+                put(*text);
+            }
+            break;
+        case 'u':
+            put_number(va_arg(arguments, u64), 10);
+            break;
+        case 'x':
+            put_number(va_arg(arguments, u64), 16);
+            break;
+        case 'c':
+            put(static_cast<char>(va_arg(arguments, int)));
+            break;
+        default:
+            put('%');
         }
     }
     va_end(arguments);
@@ -186,7 +194,9 @@ void map_first_terabyte() {
     asm volatile("mov %0, %%cr3" : : "r"(&top_table) : "memory");
 }
 
-const char* command_line() { return reinterpret_cast<const char*>(static_cast<u64>(load<u32>(boot + boot_command_line))); }
+const char* command_line() {
+    return reinterpret_cast<const char*>(static_cast<u64>(load<u32>(boot + boot_command_line)));
+}
 
 u64 parameter(const char* name, u64 otherwise) {
     usize length = strlen(name);

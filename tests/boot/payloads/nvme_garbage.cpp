@@ -88,11 +88,21 @@ void garbage_registers(u64 count) {
         u64 offset = random() % 4 == 0 ? reg_doorbells + random() % 0x2000 : random() % 0x80;
         volatile u8* target = registers + offset;
         switch (random() % 6) {
-            case 0: *target = static_cast<u8>(random()); break;
-            case 1: *reinterpret_cast<volatile u16*>(registers + (offset & ~u64{1})) = static_cast<u16>(random()); break;
-            case 2: *reinterpret_cast<volatile u64*>(registers + (offset & ~u64{7})) = random(); break;
-            case 3: (void)*reinterpret_cast<volatile u64*>(registers + (offset & ~u64{7})); break;
-            default: *reinterpret_cast<volatile u32*>(registers + (offset & ~u64{3})) = static_cast<u32>(random()); break;
+        case 0:
+            *target = static_cast<u8>(random());
+            break;
+        case 1:
+            *reinterpret_cast<volatile u16*>(registers + (offset & ~u64{1})) = static_cast<u16>(random());
+            break;
+        case 2:
+            *reinterpret_cast<volatile u64*>(registers + (offset & ~u64{7})) = random();
+            break;
+        case 3:
+            (void)*reinterpret_cast<volatile u64*>(registers + (offset & ~u64{7}));
+            break;
+        default:
+            *reinterpret_cast<volatile u32*>(registers + (offset & ~u64{3})) = static_cast<u32>(random());
+            break;
         }
     }
 }
@@ -102,7 +112,8 @@ void garbage_command(Command& command) {
     for (int i = 0; i < 8; ++i) {
         words[i] = random();
     }
-    static constexpr u8 opcodes[] = {0x00, 0x01, 0x02, 0x04, 0x05, 0x06, 0x08, 0x09, 0x0A, 0x0C, 0x0D, 0x0E, 0x10, 0x19, 0x7C, 0x80, 0x84};
+    static constexpr u8 opcodes[] = {0x00, 0x01, 0x02, 0x04, 0x05, 0x06, 0x08, 0x09, 0x0A,
+                                     0x0C, 0x0D, 0x0E, 0x10, 0x19, 0x7C, 0x80, 0x84};
     command.opcode = random() % 8 == 0 ? command.opcode : opcodes[random() % sizeof(opcodes)];
     command.flags = random() % 4 == 0 ? command.flags : 0;
     command.namespace_id = random() % 4 == 0 ? command.namespace_id : 1;
@@ -187,8 +198,8 @@ bool works_after_reset() {
     create_submission.opcode = 1;
     create_submission.prp1 = address_of(io_submission);
     create_submission.dword[1] = (1u << 16) | 1;
-    return submit_admin(0, identify) == 0 && submit_admin(1, create_completion) == 0 && submit_admin(2, create_submission) == 0 &&
-           submit_read(0) == 0;
+    return submit_admin(0, identify) == 0 && submit_admin(1, create_completion) == 0 &&
+           submit_admin(2, create_submission) == 0 && submit_read(0) == 0;
 }
 
 }  // namespace

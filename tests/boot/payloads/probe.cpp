@@ -194,7 +194,8 @@ void payload_run() {
     map_first_terabyte();
     scan_pci();
     scan_ports();
-    scan_memory(ram_end() < 3 * gib ? align_up(ram_end(), mib) : 3 * gib, 4 * gib, 64 * kib, "the 32-bit device window holds only the guest's devices");
+    scan_memory(ram_end() < 3 * gib ? align_up(ram_end(), mib) : 3 * gib, 4 * gib, 64 * kib,
+                "the 32-bit device window holds only the guest's devices");
     scan_memory(vtl2::memory_base, vtl2::memory_base + 16 * mib, 4 * kib, "VTL2's memory is not there");
     scan_memory(vtl2::device_base, vtl2::device_base + mib, 4 * kib, "the physical NVMe's registers are not there");
     scan_memory(4 * gib, 1024 * gib, 256 * mib, "nothing answers above RAM");
