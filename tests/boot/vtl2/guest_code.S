@@ -59,6 +59,7 @@ guest_code_begin:
     movb $4, %al
     outb %al, $0x80
     // x2APIC mode, software enable, a one-shot timer, sleep.
+    xorl %r13d, %r13d
     movl $0x1B, %ecx
     rdmsr
     orl $0xC00, %eax
@@ -76,13 +77,14 @@ guest_code_begin:
     movl $0x838, %ecx
     movl $100000, %eax
     wrmsr
-    xorl %r13d, %r13d
-    sti
-1:  testl %r13d, %r13d
+1:  cli                             // no interrupt between the look and the sleep
+    testl %r13d, %r13d
     jnz 2f
+    sti
     hlt
     jmp 1b
-2:  xorl %r14d, %r14d
+2:  sti
+    xorl %r14d, %r14d
     movb $5, %al
     outb %al, $0x80                 // VTL2 asserts vector 41h on this
 3:  testl %r14d, %r14d
@@ -102,8 +104,10 @@ guest_code_begin:
     adcl $0, %edx
     movl $0x6E0, %ecx
     wrmsr
-5:  testl %r13d, %r13d
+5:  cli
+    testl %r13d, %r13d
     jnz 6f
+    sti
     hlt
     jmp 5b
 6:  movb $7, %al
