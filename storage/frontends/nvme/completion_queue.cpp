@@ -10,7 +10,7 @@ namespace undercroft::nvme {
 void CompletionQueue::activate(const Setup& setup) {
     SpinlockGuard guard(lock_);
     setup_ = setup;
-    tail_ = head_ = used_ = reserved_ = 0;
+    tail_ = head_ = used_ = reserved_ = unsignalled_ = 0;
     phase_ = true;
     starved_ = false;
     active_.store(true, std::memory_order_release);
@@ -101,6 +101,7 @@ void CompletionQueue::post(const SubmissionEntry& entry, u16 queue_id, u16 submi
         store_guest_u32(slot + before_phase, last_dword);
         --reserved_;
         ++used_;
+        ++unsignalled_;
         if (++tail_ == setup_.entries) {
             tail_ = 0;
             phase_ = !phase_;
@@ -112,18 +113,46 @@ void CompletionQueue::post(const SubmissionEntry& entry, u16 queue_id, u16 submi
     }
 }
 
-void CompletionQueue::raise_interrupt() {
-    scheduled_.store(false, std::memory_order_seq_cst);
-    bool wanted = false;
+void CompletionQueue::on_work(Work& self) {
+    auto& queue = static_cast<CompletionQueue&>(self);
+    queue.scheduled_.store(false, std::memory_order_seq_cst);
+    queue.raise_interrupt(Urgency::may_wait);
+}
+
+void CompletionQueue::on_timer(Timer& self) {
+    auto& queue = static_cast<CompletionQueue&>(self);
+    queue.timer_armed_.store(false, std::memory_order_release);
+    queue.raise_interrupt(Urgency::now);
+}
+
+u64 CompletionQueue::coalescing_time_ns() const {
+    bool applies = coalescing_ != nullptr && !coalescing_->disabled[setup_.vector].load(std::memory_order_relaxed) &&
+                   unsignalled_ <= coalescing_->threshold_minus_one.load(std::memory_order_relaxed);
+    return applies ? coalescing_->time_100us.load(std::memory_order_relaxed) * 100 * nanoseconds_per_microsecond : 0;
+}
+
+void CompletionQueue::raise_interrupt(Urgency urgency) {
+    u64 delay_ns = 0;
     u16 vector = 0;
     {
         SpinlockGuard guard(lock_);
         take_shadow_head();
-        wanted = is_active() && setup_.interrupts && used_ > 0;
+        if (!is_active() || !setup_.interrupts || used_ == 0) {
+            return;
+        }
         vector = setup_.vector;
+        delay_ns = urgency == Urgency::now ? 0 : coalescing_time_ns();
+        if (delay_ns == 0) {
+            unsignalled_ = 0;
+        }
     }
-    if (wanted) {
-        msix_->raise(vector);
+    if (delay_ns == 0) {
+        return msix_->raise(vector);
+    }
+    // The timer is its executor's until it fires; whoever comes in between leaves it be.
+    if (!timer_armed_.exchange(true, std::memory_order_acq_rel)) {
+        Executor& executor = Executor::current();
+        executor.arm(*this, executor.now_ns() + delay_ns);
     }
 }
 

@@ -21,9 +21,16 @@ enum class DoorbellResult : u8 {
     invalid_value,
 };
 
-class CompletionQueue : private Work {
+/// Features 08h and 09h, as every processor sees them.
+struct InterruptCoalescing {
+    std::atomic<u8> threshold_minus_one{0};        ///< THR
+    std::atomic<u8> time_100us{0};                 ///< TIME; 0: no coalescing
+    std::atomic<bool> disabled[vectors_max] = {};  ///< CD, per vector
+};
+
+class CompletionQueue : private Work, private Timer {
 public:
-    CompletionQueue() : Work(&CompletionQueue::on_work) {}
+    CompletionQueue() : Work(&CompletionQueue::on_work), Timer(&CompletionQueue::on_timer) {}
 
     struct Setup {
         std::byte* ring = nullptr;  ///< guest memory, `entries` of 16 bytes, 16-byte aligned
@@ -36,7 +43,10 @@ public:
     };
 
     /// Once, before any other call.
-    void attach(MsixTable& msix) { msix_ = &msix; }
+    void attach(MsixTable& msix, const InterruptCoalescing& coalescing, bool is_admin) {
+        msix_ = &msix;
+        coalescing_ = is_admin ? nullptr : &coalescing;  // the admin queue's interrupts are never held back
+    }
     void activate(const Setup& setup);
     /// From its return on nothing here touches guest memory.
     void deactivate();
@@ -52,20 +62,26 @@ public:
 
     /// The head doorbell.
     DoorbellResult write_head(u32 value);
-    /// Whether an interrupt waits in an executor's queue.
-    bool is_scheduled() const { return scheduled_.load(std::memory_order_acquire); }
+    /// Whether an interrupt waits in an executor's queue, or for its coalescing time.
+    bool is_scheduled() const {
+        return scheduled_.load(std::memory_order_acquire) || timer_armed_.load(std::memory_order_acquire);
+    }
     u64 doorbell_writes() const { return doorbell_writes_.get(); }
     u16 vector() const { return setup_.vector; }
     u32 entries() const { return setup_.entries; }
 
 private:
-    static void on_work(Work& self) { static_cast<CompletionQueue&>(self).raise_interrupt(); }
-    void raise_interrupt();
+    static void on_work(Work& self);
+    static void on_timer(Timer& self);
+    enum class Urgency : bool { may_wait, now };
+    void raise_interrupt(Urgency urgency);
+    u64 coalescing_time_ns() const;
     u32 room() const { return setup_.entries - 1 - used_ - reserved_; }
     bool move_head(u32 value);
     bool take_shadow_head();
 
     MsixTable* msix_ = nullptr;
+    const InterruptCoalescing* coalescing_ = nullptr;
     mutable Spinlock lock_;
     std::atomic<bool> active_{false};
     Setup setup_;
@@ -75,7 +91,9 @@ private:
     u32 reserved_ = 0;
     bool phase_ = true;
     bool starved_ = false;
+    u32 unsignalled_ = 0;  // posted since the last interrupt
     std::atomic<bool> scheduled_{false};
+    std::atomic<bool> timer_armed_{false};
     Counter doorbell_writes_;
 };
 

@@ -25,7 +25,7 @@ Result<std::unique_ptr<Controller>> Controller::create(const ControllerConfig& c
 Controller::Controller(const ControllerConfig& config, NamespaceTable namespaces)
     : memory_(config.memory), executors_(config.executors.begin(), config.executors.end()),
       namespaces_(std::move(namespaces)), identity_(config.identity), msix_(config.messages),
-      queues_(memory_, msix_, executors_),
+      queues_(memory_, msix_, features_.coalescing(), executors_),
       admin_commands_(memory_, identity_, namespaces_, queues_, events_, features_, errors_),
       io_commands_(memory_, namespaces_, features_.write_cache_enabled()) {
     queues_.attach(admin_commands_, io_commands_, errors_, events_);

@@ -80,10 +80,10 @@ private:
     NamespaceTable namespaces_;
     IdentityFields identity_;
     MsixTable msix_;
+    FeatureStore features_;
     QueueSet queues_;
     EventNotifier events_;
     ErrorLog errors_;
-    FeatureStore features_;
     AdminCommands admin_commands_;
     IoCommands io_commands_;
 

@@ -78,7 +78,11 @@ void FeatureStore::reset(u64 now_ns) {
         }
     }
     under_temperature_ = 0;
-    std::ranges::fill(vector_coalescing_disabled_, false);
+    coalescing_.threshold_minus_one.store(0, std::memory_order_relaxed);
+    coalescing_.time_100us.store(0, std::memory_order_relaxed);
+    for (std::atomic<bool>& disabled : coalescing_.disabled) {
+        disabled.store(false, std::memory_order_relaxed);
+    }
     timestamp_ms_ = 0;
     timestamp_set_at_ns_ = now_ns;
     timestamp_was_set_ = false;
@@ -123,7 +127,7 @@ Outcome FeatureStore::get_current(const SubmissionEntry& entry, u64 now_ns, std:
         if (vector >= vectors_max) {
             return failure(Status::invalid_field);
         }
-        return success(vector | u32{vector_coalescing_disabled_[vector]} << 16);
+        return success(vector | u32{coalescing_.disabled[vector].load(std::memory_order_relaxed)} << 16);
     }
     case Feature::timestamp: {
         u64 now_ms = timestamp_ms_ + (now_ns - timestamp_set_at_ns_) / nanoseconds_per_millisecond;
@@ -201,12 +205,17 @@ Outcome FeatureStore::set_word(const SubmissionEntry& entry, Feature feature, u3
         words_[static_cast<usize>(feature)] = granted;
         return success(granted);
     }
+    case Feature::interrupt_coalescing:
+        coalescing_.threshold_minus_one.store(static_cast<u8>(get_bits(value, 0, 8)), std::memory_order_relaxed);
+        coalescing_.time_100us.store(static_cast<u8>(get_bits(value, 8, 8)), std::memory_order_relaxed);
+        words_[static_cast<usize>(feature)] = value;
+        return success();
     case Feature::interrupt_vector_configuration: {
         u32 vector = get_bits(value, 0, 16);
         if (vector >= vectors_max) {
             return failure(Status::invalid_field);
         }
-        vector_coalescing_disabled_[vector] = get_bits(value, 16, 1) != 0;
+        coalescing_.disabled[vector].store(get_bits(value, 16, 1) != 0, std::memory_order_relaxed);
         return success();
     }
     case Feature::software_progress_marker:

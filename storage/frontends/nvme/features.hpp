@@ -5,7 +5,7 @@
 #include <span>
 
 #include "kernel/spec/nvme_commands.hpp"
-#include "storage/frontends/nvme/limits.hpp"
+#include "storage/frontends/nvme/completion_queue.hpp"
 #include "storage/frontends/nvme/status.hpp"
 
 namespace undercroft::nvme {
@@ -30,6 +30,7 @@ public:
 
     /// Volatile write cache; read by every processor.
     const std::atomic<bool>& write_cache_enabled() const { return write_cache_enabled_; }
+    const InterruptCoalescing& coalescing() const { return coalescing_; }
     u32 event_configuration() const { return word(Feature::asynchronous_event_configuration); }
 
 private:
@@ -41,7 +42,7 @@ private:
     u32 words_[words_max] = {};
     u32 under_temperature_ = 0;
     u32 software_progress_ = 0;
-    bool vector_coalescing_disabled_[vectors_max] = {};
+    InterruptCoalescing coalescing_;
     u64 timestamp_ms_ = 0;
     u64 timestamp_set_at_ns_ = 0;
     bool timestamp_was_set_ = false;

@@ -7,13 +7,15 @@ namespace undercroft::nvme {
 
 namespace {
 constexpr u64 memory_page = u64{1} << memory_page_log2;
+constexpr u64 drain_pause_ns = 100 * nanoseconds_per_microsecond;
 }  // namespace
 
-QueueSet::QueueSet(const GuestMemory& memory, MsixTable& msix, std::span<Executor* const> executors)
+QueueSet::QueueSet(const GuestMemory& memory, MsixTable& msix, const InterruptCoalescing& coalescing,
+                   std::span<Executor* const> executors)
     : memory_(memory), executors_(executors) {
     ASSERT(!executors.empty());
-    for (CompletionQueue& queue : completion_) {
-        queue.attach(msix);
+    for (u16 id = 0; id < queues_max; ++id) {
+        completion_[id].attach(msix, coalescing, id == 0);
     }
 }
 
@@ -296,8 +298,11 @@ Task<void> QueueSet::drain() {
             co_await resume_on(*executor);
             co_await yield();
         }
+        co_await resume_on(main_executor());
+        // An interrupt may wait for its coalescing time.
+        Result<void> slept = co_await sleep_for(drain_pause_ns);
+        ASSERT(slept.error() == Error::timed_out);
     }
-    co_await resume_on(main_executor());
 }
 
 }  // namespace undercroft::nvme

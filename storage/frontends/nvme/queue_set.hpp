@@ -15,7 +15,8 @@ class EventNotifier;
 class QueueSet {
 public:
     /// `executors` is not empty; they and all else must outlive this.
-    QueueSet(const GuestMemory& memory, MsixTable& msix, std::span<Executor* const> executors);
+    QueueSet(const GuestMemory& memory, MsixTable& msix, const InterruptCoalescing& coalescing,
+             std::span<Executor* const> executors);
 
     /// Once, before any other call.
     void attach(CommandHandler& admin, CommandHandler& io, ErrorLog& errors, EventNotifier& events);

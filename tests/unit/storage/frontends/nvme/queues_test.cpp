@@ -196,6 +196,45 @@ TEST_CASE("one interrupt for what one look at the queue completed", "[nvme]") {
     CHECK(completed == 32);
 }
 
+TEST_CASE("interrupt coalescing holds an interrupt back until enough has completed, or time has passed", "[nvme]") {
+    NvmeFixture fixture;
+    NvmeGuest& guest = *fixture.guest;
+    REQUIRE(guest.enable());
+    guest.enable_messages(3);
+    GuestQueue queue = *guest.create_queue_pair(1, 64);
+    GuestQueue other = *guest.create_queue_pair(2, 64);
+    auto set_feature = [&](Feature feature, u32 value) {
+        SubmissionEntry entry = NvmeGuest::command(AdminOpcode::set_features);
+        entry.dword10 = static_cast<u32>(feature);
+        entry.dword11 = value;
+        REQUIRE(guest.run_admin(entry) == Status::success);
+    };
+    set_feature(Feature::interrupt_coalescing, 3 | 50 << 8);  // four completions, or 5 ms
+    set_feature(Feature::interrupt_vector_configuration, 2 | 1 << 16);
+    u64 start = fixture.processors.now_ns();
+    auto submit_and_settle_now = [&](GuestQueue& target, int count) {
+        for (; count > 0; --count) {
+            guest.submit(target, flush());
+        }
+        for (int round = 0; round < 4; ++round) {
+            for (usize index = 0; index < 2; ++index) {
+                CurrentExecutorScope scope(fixture.processors.executor(index));
+                fixture.processors.executor(index).run_ready();
+            }
+        }
+        CHECK(fixture.processors.now_ns() == start);
+    };
+    submit_and_settle_now(queue, 4);
+    CHECK(fixture.messages.count(1) == 1);
+    submit_and_settle_now(other, 1);  // switched off for this vector
+    CHECK(fixture.messages.count(2) == 1);
+    submit_and_settle_now(queue, 3);
+    CHECK(fixture.messages.count(1) == 1);
+    guest.settle();
+    CHECK(fixture.messages.count(1) == 2);
+    CHECK(fixture.processors.now_ns() == start + 5 * nanoseconds_per_millisecond);
+}
+
 namespace {
 
 /// The driver's side of shadow doorbells, as Linux does it.
