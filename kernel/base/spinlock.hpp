@@ -1,5 +1,5 @@
-// The lock between virtual processors: for a few instructions' worth of shared state, never across a wait. Whoever takes it in an interrupt
-// handler too must have interrupts off; nothing here does that.
+// The lock between virtual processors: for a few instructions' worth of shared state, never across a wait. Whoever
+// takes it in an interrupt handler too must have interrupts off; nothing here does that.
 #pragma once
 
 #include <atomic>

@@ -1,7 +1,8 @@
-// The guest's address spaces of devices: I/O ports and memory-mapped windows. Whoever runs a virtual processor turns an intercepted access into one call
-// here; the bus finds the device. Nothing is locked: several processors may be in it, and in the same device, at the same time, so a device that has shared
-// state locks it itself. Windows of PCI functions move while others look them up; each is looked up through one atomic word, so an access sees the old place
-// or the new one. Left out: guest RAM (GuestMemory) and the local APICs (the monitor).
+// The guest's address spaces of devices: I/O ports and memory-mapped windows. Whoever runs a virtual processor turns an
+// intercepted access into one call here; the bus finds the device. Nothing is locked: several processors may be in it,
+// and in the same device, at the same time, so a device that has shared state locks it itself. Windows of PCI functions
+// move while others look them up; each is looked up through one atomic word, so an access sees the old place or the new
+// one. Left out: guest RAM (GuestMemory) and the local APICs (the monitor).
 #pragma once
 
 #include <atomic>
@@ -27,9 +28,10 @@ public:
     GuestBus(const GuestBus&) = delete;
     GuestBus& operator=(const GuestBus&) = delete;
 
-    /// Gives `device`, which must outlive the bus, the ports [`first_port`, + `count`). Accesses wider than `widest`, or that leave the range, are split into
-    /// bytes, lowest port first. `invalid_argument` where the range leaves the port space or overlaps another, `out_of_memory` past `port_ranges_max`.
-    /// Adding is for one processor at a time; accesses may go on meanwhile.
+    /// Gives `device`, which must outlive the bus, the ports [`first_port`, + `count`). Accesses wider than `widest`,
+    /// or that leave the range, are split into bytes, lowest port first. `invalid_argument` where the range leaves the
+    /// port space or overlaps another, `out_of_memory` past `port_ranges_max`. Adding is for one processor at a time;
+    /// accesses may go on meanwhile.
     Result<PortRangeId> add_ports(PortDevice& device, u16 first_port, u32 count, AccessSize widest = AccessSize::byte);
     /// As `add_ports`, for a window that has no place yet (a PCI I/O BAR).
     Result<PortRangeId> add_movable_ports(PortDevice& device, u32 count, AccessSize widest = AccessSize::dword);
@@ -37,8 +39,8 @@ public:
     void move_ports(PortRangeId id, u16 first_port);
     void hide_ports(PortRangeId id);
 
-    /// Gives `device`, which must outlive the bus, the guest physical addresses [`guest_address`, + `size_bytes`). Accesses that leave the range are split into
-    /// bytes. Errors and concurrency as `add_ports`.
+    /// Gives `device`, which must outlive the bus, the guest physical addresses [`guest_address`, + `size_bytes`).
+    /// Accesses that leave the range are split into bytes. Errors and concurrency as `add_ports`.
     Result<MmioRangeId> add_mmio(MmioDevice& device, u64 guest_address, u64 size_bytes);
     /// As `add_mmio`, for a window that has no place yet (a PCI memory BAR).
     Result<MmioRangeId> add_movable_mmio(MmioDevice& device, u64 size_bytes);
@@ -50,7 +52,8 @@ public:
     u64 read_port(u16 port, AccessSize size);
     void write_port(u16 port, AccessSize size, u64 value);
 
-    /// One memory access of 1, 2, 4 or 8 bytes at any alignment. Where nobody answers, reads give all ones and writes are dropped.
+    /// One memory access of 1, 2, 4 or 8 bytes at any alignment. Where nobody answers, reads give all ones and writes
+    /// are dropped.
     u64 read_mmio(u64 guest_address, AccessSize size);
     void write_mmio(u64 guest_address, AccessSize size, u64 value);
     /// Whether some device answers at `guest_address`.

@@ -1,6 +1,7 @@
-// What an emulated device of the guest looks like to the machine around it, and the machine to the device: ports, memory-mapped windows, PCI functions,
-// interrupt lines and messages. Frontends implement these; the guest platform (or a test) calls them. All calls come from the executor that runs the
-// virtual processor whose access it is: several may come at the same time, on different processors.
+// What an emulated device of the guest looks like to the machine around it, and the machine to the device: ports,
+// memory-mapped windows, PCI functions, interrupt lines and messages. Frontends implement these; the guest platform (or
+// a test) calls them. All calls come from the executor that runs the virtual processor whose access it is: several may
+// come at the same time, on different processors.
 #pragma once
 
 #include "kernel/base/result.hpp"
@@ -38,7 +39,8 @@ public:
     virtual void set_level(bool high) = 0;
 };
 
-/// Where message-signalled interrupts go: an address and data as the guest wrote them into an MSI capability or MSI-X table. Unusable ones are dropped.
+/// Where message-signalled interrupts go: an address and data as the guest wrote them into an MSI capability or MSI-X
+/// table. Unusable ones are dropped.
 class MessageSink {
 public:
     virtual ~MessageSink() = default;
@@ -55,8 +57,9 @@ struct PciBar {
 
 inline constexpr usize pci_bars_max = 6;
 
-/// A PCI function of the guest. The host bridge keeps base addresses and the command register's decode bits (it asks `bar`), and routes accesses that hit a
-/// BAR here with the BAR's index; everything else of configuration space is the function's.
+/// A PCI function of the guest. The host bridge keeps base addresses and the command register's decode bits (it asks
+/// `bar`), and routes accesses that hit a BAR here with the BAR's index; everything else of configuration space is the
+/// function's.
 class PciFunction {
 public:
     virtual ~PciFunction() = default;

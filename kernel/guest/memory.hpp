@@ -1,5 +1,6 @@
-// Guest memory as VTL2 sees it: a few large ranges of guest physical addresses, each mapped linearly. Everything a guest says about an address is checked
-// here, once. The bytes may change at any moment under our hands: copy in, check, use; never read twice.
+// Guest memory as VTL2 sees it: a few large ranges of guest physical addresses, each mapped linearly. Everything a
+// guest says about an address is checked here, once. The bytes may change at any moment under our hands: copy in,
+// check, use; never read twice.
 #pragma once
 
 #include <span>
@@ -27,7 +28,8 @@ public:
     std::span<const GuestMemoryRange> ranges() const { return {ranges_, count_}; }
     u64 total_bytes() const;
 
-    /// The memory at [`guest_address`, + `size_bytes`), which must lie in one range. `out_of_range` otherwise. An empty piece is fine anywhere in a range.
+    /// The memory at [`guest_address`, + `size_bytes`), which must lie in one range. `out_of_range` otherwise. An empty
+    /// piece is fine anywhere in a range.
     Result<std::span<std::byte>> resolve(u64 guest_address, u64 size_bytes) const;
 
     /// Copies out of guest memory.

@@ -1,5 +1,6 @@
-// The guest's machine: an i440FX-style PC with one PCI bus, made of the parts in chipset/ and acpi/, and put together in named steps. Whoever runs the virtual
-// processors gives it interrupts, time and a console, attaches PCI functions, calls `build_acpi`, loads a kernel, and then turns intercepts into calls of `bus()`.
+// The guest's machine: an i440FX-style PC with one PCI bus, made of the parts in chipset/ and acpi/, and put together
+// in named steps. Whoever runs the virtual processors gives it interrupts, time and a console, attaches PCI functions,
+// calls `build_acpi`, loads a kernel, and then turns intercepts into calls of `bus()`.
 #pragma once
 
 #include <memory>
@@ -40,8 +41,8 @@ class GuestPlatform {
 public:
     static constexpr usize processors_max = 64;
 
-    /// Makes all devices and registers them with the bus. `invalid_argument` for no or too many processors, or RAM that does not begin at 0 or reaches into
-    /// the device hole; the log says which.
+    /// Makes all devices and registers them with the bus. `invalid_argument` for no or too many processors, or RAM that
+    /// does not begin at 0 or reaches into the device hole; the log says which.
     static Result<std::unique_ptr<GuestPlatform>> create(const GuestPlatformConfig& config);
     GuestPlatform(const GuestPlatform&) = delete;
     GuestPlatform& operator=(const GuestPlatform&) = delete;
@@ -55,7 +56,8 @@ public:
     /// Assigns PCI addresses and writes the ACPI tables into guest memory. Once, after the last `pci().attach`.
     Result<void> build_acpi();
 
-    /// Loads `kernel` (a bzImage) with `initrd` and `command_line` for the 64-bit boot protocol; gives the boot processor's first state. After `build_acpi`.
+    /// Loads `kernel` (a bzImage) with `initrd` and `command_line` for the 64-bit boot protocol; gives the boot
+    /// processor's first state. After `build_acpi`.
     Result<LinuxStart, LoadError> load_linux(const LinuxImage& image);
 
     /// A line of the PCI bus for `pin` (0 is INTA) of `device`, for functions that interrupt without messages.
@@ -69,7 +71,8 @@ public:
     /// A local APIC of some processor acknowledged a level-triggered `vector` (the APIC EOI intercept).
     void end_of_interrupt(u8 vector) { io_apic_.end_of_interrupt(vector); }
 
-    /// The 8259 pair was acknowledged by the boot processor (ExtINT): the vector to deliver. 7 of the master, spurious, if nothing is requested any more.
+    /// The 8259 pair was acknowledged by the boot processor (ExtINT): the vector to deliver. 7 of the master, spurious,
+    /// if nothing is requested any more.
     u8 acknowledge_external_interrupt() { return interrupt_controllers_.acknowledge(); }
 
 private:

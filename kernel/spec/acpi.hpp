@@ -1,4 +1,5 @@
-// ACPI tables: layouts of the root pointer, the common header, RSDT/XSDT, FADT, FACS and MADT. Left out: every other table, and AML.
+// ACPI tables: layouts of the root pointer, the common header, RSDT/XSDT, FADT, FACS and MADT. Left out: every other
+// table, and AML.
 // Source: ACPI 6.4 chapter 5 (5.2.5 RSDP, 5.2.6 header, 5.2.9 FADT, 5.2.10 FACS, 5.2.12 MADT), 5.2.3.2 generic address.
 #pragma once
 

@@ -1,4 +1,5 @@
-// The Linux/x86 boot protocol: the setup header of a bzImage and the zero page (boot_params), as far as a 64-bit boot loader fills them in.
+// The Linux/x86 boot protocol: the setup header of a bzImage and the zero page (boot_params), as far as a 64-bit boot
+// loader fills them in.
 // Source: Linux Documentation/arch/x86/boot.rst (protocol 2.15) and zero-page.rst.
 #pragma once
 

@@ -1,5 +1,6 @@
-// ACPI fixed hardware: PM1 event and control blocks and the power management timer, at I/O ports from 600h; always in ACPI mode. The general-purpose event block is
-// empty. S5 ends the machine; the other sleep states do not exist. Left out: SMI, sleep button, real-time clock wake.
+// ACPI fixed hardware: PM1 event and control blocks and the power management timer, at I/O ports from 600h; always in
+// ACPI mode. The general-purpose event block is empty. S5 ends the machine; the other sleep states do not exist. Left
+// out: SMI, sleep button, real-time clock wake.
 // Source: ACPI 6.4 section 4.8.
 #pragma once
 

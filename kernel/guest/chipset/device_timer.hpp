@@ -1,5 +1,6 @@
-// A timer of an emulated device. The device may be touched on any virtual processor; the timer fires on one executor, its home. Setting it elsewhere posts a note to
-// the home, so it can fire late by that much, and can fire once for a deadline that was just replaced: a device computes what is due from the time.
+// A timer of an emulated device. The device may be touched on any virtual processor; the timer fires on one executor,
+// its home. Setting it elsewhere posts a note to the home, so it can fire late by that much, and can fire once for a
+// deadline that was just replaced: a device computes what is due from the time.
 #pragma once
 
 #include <atomic>
@@ -25,7 +26,8 @@ public:
     /// Now, on the clock that deadlines are on. From any processor.
     u64 now_ns() { return home_.now_ns(); }
 
-    /// From any processor, one at a time (the device's lock sees to that): fires at `deadline_ns`, and no more at an earlier one; `no_deadline` disarms.
+    /// From any processor, one at a time (the device's lock sees to that): fires at `deadline_ns`, and no more at an
+    /// earlier one; `no_deadline` disarms.
     void set(u64 deadline_ns) {
         if (wanted_.exchange(deadline_ns) == deadline_ns) {
             return;

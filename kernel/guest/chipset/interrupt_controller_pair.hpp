@@ -1,5 +1,6 @@
-// The two 8259A interrupt controllers of a PC, master and slave on line 2, with the edge/level registers of the PIIX. Modes: fixed and rotating priority, specific and
-// automatic end of interrupt, special mask, special fully nested, poll. Left out: 8080 mode, buffered mode (accepted, ignored).
+// The two 8259A interrupt controllers of a PC, master and slave on line 2, with the edge/level registers of the PIIX.
+// Modes: fixed and rotating priority, specific and automatic end of interrupt, special mask, special fully nested,
+// poll. Left out: 8080 mode, buffered mode (accepted, ignored).
 // Sources: Intel 8259A datasheet; 82371SB (PIIX3) datasheet for 4D0h and 4D1h.
 #pragma once
 
@@ -19,7 +20,8 @@ public:
     /// The level of line `irq` (0..15, not 2).
     void set_level(unsigned irq, bool high);
 
-    /// The processor's INTA cycles: the vector of the highest request, now in service. Line 7 of the chip that was asked where nothing is requested.
+    /// The processor's INTA cycles: the vector of the highest request, now in service. Line 7 of the chip that was
+    /// asked where nothing is requested.
     u8 acknowledge();
     /// Whether the processor's INTR input is high.
     bool is_requested();

@@ -1,5 +1,6 @@
-// How interrupt lines are wired: each global system interrupt (GSI) goes to one pin of the I/O APIC, and the ISA ones to the 8259 pair as well. ISA line 0, the
-// timer, is GSI 2, as the MADT's override says. A line may be shared: it is high while any of its users holds it high.
+// How interrupt lines are wired: each global system interrupt (GSI) goes to one pin of the I/O APIC, and the ISA ones
+// to the 8259 pair as well. ISA line 0, the timer, is GSI 2, as the MADT's override says. A line may be shared: it is
+// high while any of its users holds it high.
 #pragma once
 
 #include <atomic>

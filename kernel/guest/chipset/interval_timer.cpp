@@ -18,7 +18,8 @@ constexpr u8 system_control_refresh = 0x10;
 constexpr u8 system_control_output = 0x20;
 /// Half the period of the memory refresh that bit 4 of port 61h shows.
 constexpr u64 refresh_ns = 15'085;
-/// Interrupts come at most this often: a guest that asks for more has some of them merged, instead of keeping our processor busy.
+/// Interrupts come at most this often: a guest that asks for more has some of them merged, instead of keeping our
+/// processor busy.
 constexpr u64 interrupt_interval_min_ns = 20'000;
 
 }  // namespace
@@ -180,7 +181,8 @@ Result<void> IntervalTimer::add_to(GuestBus& bus) {
     return {};
 }
 
-/// Channel 0's line follows its output; a timer waits for the next rise, of which the one tick low in front is not shown.
+/// Channel 0's line follows its output; a timer waits for the next rise, of which the one tick low in front is not
+/// shown.
 void IntervalTimer::schedule(u64 now) {
     armed_rise_ = channels_[0].next_rise(now);
     u64 earliest = last_interrupt_ns_ + interrupt_interval_min_ns;

@@ -1,6 +1,7 @@
-// The 8254 interval timer (ports 40h-43h) and the part of port 61h that belongs to it: channel 0 is the timer interrupt, channel 1 nothing, channel 2 the speaker, whose
-// gate and output port 61h shows and which kernels calibrate their clocks with. Counters are computed from the time when they are asked for. Left out: BCD counting
-// (the bit is kept, the count stays binary) and sound.
+// The 8254 interval timer (ports 40h-43h) and the part of port 61h that belongs to it: channel 0 is the timer
+// interrupt, channel 1 nothing, channel 2 the speaker, whose gate and output port 61h shows and which kernels calibrate
+// their clocks with. Counters are computed from the time when they are asked for. Left out: BCD counting (the bit is
+// kept, the count stays binary) and sound.
 // Sources: Intel 8254 datasheet; 82371SB (PIIX3) datasheet for port 61h.
 #pragma once
 

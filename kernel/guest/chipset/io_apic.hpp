@@ -1,5 +1,6 @@
-// The I/O APIC: 24 pins, each with a redirection entry that turns a level or an edge into a message to the local APICs. As an ICH's: version 20h, with an EOI register.
-// Left out: delivery of the 8259's output through pin 0, remapped and extended destinations.
+// The I/O APIC: 24 pins, each with a redirection entry that turns a level or an edge into a message to the local APICs.
+// As an ICH's: version 20h, with an EOI register. Left out: delivery of the 8259's output through pin 0, remapped and
+// extended destinations.
 // Sources: Intel 82093AA datasheet; Intel I/O Controller Hub datasheets for the EOI register.
 #pragma once
 
@@ -20,7 +21,8 @@ public:
 
     /// The level of pin `pin`; true is asserted, whatever the polarity the guest set.
     void set_level(unsigned pin, bool asserted);
-    /// A local APIC broadcast the end of `vector`: level-triggered entries with it are sent again if their line is still asserted.
+    /// A local APIC broadcast the end of `vector`: level-triggered entries with it are sent again if their line is
+    /// still asserted.
     void end_of_interrupt(u8 vector);
 
     u64 read_mmio(u64 offset_bytes, AccessSize size) override;

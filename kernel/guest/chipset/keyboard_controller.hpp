@@ -1,4 +1,5 @@
-// As much of the 8042 keyboard controller as a PC without a keyboard needs: self-tests pass, nothing answers on its ports, and command FEh resets the machine.
+// As much of the 8042 keyboard controller as a PC without a keyboard needs: self-tests pass, nothing answers on its
+// ports, and command FEh resets the machine.
 // Source: IBM PC/AT Technical Reference, keyboard controller.
 #pragma once
 

@@ -1,6 +1,8 @@
-// The guest's PCI bus: one host bridge (82441FX) with configuration mechanism 1 at CF8h/CFCh, a PIIX3 ISA bridge at device 1, and the functions that are attached. The
-// bridge keeps each function's base address registers and decode bits, and moves the functions' windows on the guest bus as they change. Reset control (CF9h) is here
-// because it shares the ports. Left out: other buses, memory-mapped configuration, expansion ROMs, programmable attributes of the E0000h-FFFFFh region.
+// The guest's PCI bus: one host bridge (82441FX) with configuration mechanism 1 at CF8h/CFCh, a PIIX3 ISA bridge at
+// device 1, and the functions that are attached. The bridge keeps each function's base address registers and decode
+// bits, and moves the functions' windows on the guest bus as they change. Reset control (CF9h) is here because it
+// shares the ports. Left out: other buses, memory-mapped configuration, expansion ROMs, programmable attributes of the
+// E0000h-FFFFFh region.
 // Sources: PCI Local Bus 3.0 sections 3.2.2.3.2 and 6.2.5; Intel 82441FX and 82371SB datasheets.
 #pragma once
 
@@ -20,7 +22,8 @@ struct PciWindows {
     u32 io_end = 0;
 };
 
-/// The four shared lines are given out round robin: index of the line of `pin` (0 is INTA) of `device`, as the DSDT's _PRT says.
+/// The four shared lines are given out round robin: index of the line of `pin` (0 is INTA) of `device`, as the DSDT's
+/// _PRT says.
 constexpr unsigned pci_interrupt_index(unsigned device, unsigned pin) { return (device + pin) % 4; }
 
 class PciHost : public PortDevice {
@@ -41,11 +44,13 @@ public:
     /// Ports CF8h-CFFh, and the bridges' own functions.
     Result<void> add_to_bus();
 
-    /// Puts `function`, which must outlive this, at `device`.`function_number` of bus 0. `invalid_argument` for a number that does not exist, `busy` where another
-    /// function is, `out_of_memory` past `functions_max`. Before the guest runs. Its configuration space is asked by one processor at a time; its windows by any.
+    /// Puts `function`, which must outlive this, at `device`.`function_number` of bus 0. `invalid_argument` for a
+    /// number that does not exist, `busy` where another function is, `out_of_memory` past `functions_max`. Before the
+    /// guest runs. Its configuration space is asked by one processor at a time; its windows by any.
     Result<void> attach(u8 device, u8 function_number, PciFunction& function);
 
-    /// Gives every window an address, as firmware does, and every function its interrupt line. Windows that do not fit stay without one.
+    /// Gives every window an address, as firmware does, and every function its interrupt line. Windows that do not fit
+    /// stay without one.
     void assign_addresses(const PciWindows& windows);
 
     u64 read_port(u16 port, AccessSize size) override;

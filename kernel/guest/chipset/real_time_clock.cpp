@@ -1,4 +1,5 @@
-// Registers, calendar and interrupts of the real-time clock. Flags are computed from the time that passed since they were last looked at.
+// Registers, calendar and interrupts of the real-time clock. Flags are computed from the time that passed since they
+// were last looked at.
 #include "kernel/guest/chipset/real_time_clock.hpp"
 
 #include <algorithm>
@@ -48,7 +49,8 @@ constexpr u8 hour_pm = 0x80;
 /// Alarm bytes from C0h match anything.
 constexpr u8 alarm_any = 0xC0;
 
-/// Update in progress shows from 244 us before the seconds change, and takes 1.984 ms: shown in front of the change, all of it.
+/// Update in progress shows from 244 us before the seconds change, and takes 1.984 ms: shown in front of the change,
+/// all of it.
 constexpr u64 update_ns = 2'228'000;
 /// Seconds that are looked through for an alarm at most; a longer gap finds any alarm.
 constexpr u64 alarm_seconds_max = 86'400;

@@ -1,5 +1,6 @@
-// The MC146818 real-time clock and its CMOS memory (ports 70h, 71h): date and time from a wall clock plus what the guest set, alarm, periodic and update-ended interrupts on
-// ISA line 8, and the memory sizes that firmware leaves in the CMOS. Left out: daylight saving, square wave output, NMI masking.
+// The MC146818 real-time clock and its CMOS memory (ports 70h, 71h): date and time from a wall clock plus what the
+// guest set, alarm, periodic and update-ended interrupts on ISA line 8, and the memory sizes that firmware leaves in
+// the CMOS. Left out: daylight saving, square wave output, NMI masking.
 // Sources: Motorola MC146818A datasheet; the PC/AT's and SeaBIOS's use of CMOS bytes 15h-18h, 30h-35h, 5Bh-5Dh.
 #pragma once
 

@@ -1,6 +1,7 @@
-// A 16550A serial port. Its line has no speed: what the guest writes is offered to the back end at once, and held in a queue where the back end cannot take it; the
-// transmitter says "empty" while a whole FIFO's worth still fits. So nothing is lost in either direction. Left out: DMA signals, parity and framing errors, break.
-// The character timeout comes at once instead of after four characters' time.
+// A 16550A serial port. Its line has no speed: what the guest writes is offered to the back end at once, and held in a
+// queue where the back end cannot take it; the transmitter says "empty" while a whole FIFO's worth still fits. So
+// nothing is lost in either direction. Left out: DMA signals, parity and framing errors, break. The character timeout
+// comes at once instead of after four characters' time.
 // Source: National Semiconductor PC16550D datasheet.
 #pragma once
 

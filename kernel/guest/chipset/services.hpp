@@ -1,5 +1,5 @@
-// What the chipset needs of the place it runs in, beyond device.hpp: the interrupt request towards the boot processor's LINT0, wall time, the machine's end, and the
-// other side of a serial line.
+// What the chipset needs of the place it runs in, beyond device.hpp: the interrupt request towards the boot processor's
+// LINT0, wall time, the machine's end, and the other side of a serial line.
 #pragma once
 
 #include <span>
@@ -12,8 +12,8 @@ namespace undercroft {
 class ExternalInterruptSink {
 public:
     virtual ~ExternalInterruptSink() = default;
-    /// The line's level changed. Whoever takes the interrupt then asks `InterruptControllerPair::acknowledge` for the vector. Called with the 8259's lock
-    /// held, from any processor: note it, do not call back.
+    /// The line's level changed. Whoever takes the interrupt then asks `InterruptControllerPair::acknowledge` for the
+    /// vector. Called with the 8259's lock held, from any processor: note it, do not call back.
     virtual void set_requested(bool requested) = 0;
 };
 
@@ -35,12 +35,13 @@ public:
     virtual u64 unix_time_ns() = 0;
 };
 
-/// The other side of a serial line. Flow control on both ways, so no byte is lost; calls from any processor, with the UART's lock held: they must not call
-/// back into the UART from inside.
+/// The other side of a serial line. Flow control on both ways, so no byte is lost; calls from any processor, with the
+/// UART's lock held: they must not call back into the UART from inside.
 class CharacterBackend {
 public:
     virtual ~CharacterBackend() = default;
-    /// Takes as many bytes as it can, and returns how many. Took it fewer than offered, it calls `SerialPort::transmit_ready` once it can take more.
+    /// Takes as many bytes as it can, and returns how many. Took it fewer than offered, it calls
+    /// `SerialPort::transmit_ready` once it can take more.
     virtual usize write(std::span<const u8> bytes) = 0;
     /// The UART, having refused bytes in `SerialPort::receive`, can take more now.
     virtual void receive_ready() = 0;
@@ -50,7 +51,8 @@ public:
 class SerialPort {
 public:
     virtual ~SerialPort() = default;
-    /// Bytes that arrived on the line. Returns how many it took; for the rest, wait for `CharacterBackend::receive_ready`.
+    /// Bytes that arrived on the line. Returns how many it took; for the rest, wait for
+    /// `CharacterBackend::receive_ready`.
     virtual usize receive(std::span<const u8> bytes) = 0;
     /// The back end can take bytes again.
     virtual void transmit_ready() = 0;

@@ -1,4 +1,5 @@
-// The state of one guest processor, as far as emulating a device access needs it: what the register page (or a test) fills in before, and takes back after.
+// The state of one guest processor, as far as emulating a device access needs it: what the register page (or a test)
+// fills in before, and takes back after.
 #pragma once
 
 #include <span>
@@ -14,7 +15,8 @@ enum class Gpr : u8 { rax, rcx, rdx, rbx, rsp, rbp, rsi, rdi, r8, r9, r10, r11, 
 /// Indexes of `CpuState::segments`, in the CPU's own numbering.
 enum class SegmentName : u8 { es, cs, ss, ds, fs, gs };
 
-/// Vector registers, which are fetched only when an instruction needs one. `bytes` has 16 or 32 elements; writing 16 leaves the upper half alone.
+/// Vector registers, which are fetched only when an instruction needs one. `bytes` has 16 or 32 elements; writing 16
+/// leaves the upper half alone.
 class VectorRegisters {
 public:
     virtual ~VectorRegisters() = default;

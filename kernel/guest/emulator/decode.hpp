@@ -14,7 +14,8 @@ struct DecodedInstruction {
     u8 byte_count = 0;  ///< of `bytes`; the instruction's own length is `info.length`
 };
 
-/// Decodes the instruction at CS:RIP into `decoded`, from `fetched` or, where that is empty or too short, from memory. On failure `bytes` holds what there was.
+/// Decodes the instruction at CS:RIP into `decoded`, from `fetched` or, where that is empty or too short, from memory.
+/// On failure `bytes` holds what there was.
 Emulated<void> decode(const LinearMemory& memory, const CpuState& cpu, std::span<const u8> fetched,
                       DecodedInstruction& decoded);
 

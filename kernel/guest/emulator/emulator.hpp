@@ -1,8 +1,9 @@
-// Emulates the one guest instruction that touched a device: fetches it through the guest's own page tables, decodes it with Zydis, carries its memory accesses out on
-// guest RAM or the bus, and updates registers and flags. Everything that drivers and firmware use on memory-mapped registers: MOV and its kin, string
-// instructions, arithmetic and logic with a memory operand, bit tests, exchanges, conditional moves, plain vector moves. The rest is `unsupported`, and nothing
+// Emulates the one guest instruction that touched a device: fetches it through the guest's own page tables, decodes it
+// with Zydis, carries its memory accesses out on guest RAM or the bus, and updates registers and flags. Everything that
+// drivers and firmware use on memory-mapped registers: MOV and its kin, string instructions, arithmetic and logic with
+// a memory operand, bit tests, exchanges, conditional moves, plain vector moves. The rest is `unsupported`, and nothing
 // has changed then. Left out: debug exceptions (single step, breakpoints), protection keys, x87, gathers, AVX-512.
-// Sources: AMD64 Architecture Programmer's Manual volumes 2 (paging, chapter 5) and 3 (instructions); Intel SDM volume 2.
+// Sources: AMD64 Architecture Programmer's Manual volumes 2 (paging, chapter 5) and 3 (instructions).
 #pragma once
 
 #include <span>
@@ -16,9 +17,12 @@ namespace undercroft {
 inline constexpr usize instruction_bytes_max = 15;
 
 enum class EmulationStatus : u8 {
-    done,  ///< state is updated; RIP is behind the instruction, or on it where a REP has more to do (just resume the guest)
-    exception,  ///< nothing was carried out (or, of a REP, what came before): give the guest `exception`
-    unsupported,  ///< an instruction or situation this emulator does not know; nothing, or what of a REP came before, was carried out
+    /// State is updated; RIP is behind the instruction, or on it where a REP has more to do: resume the guest.
+    done,
+    /// Nothing was carried out (or, of a REP, what came before): give the guest `exception`.
+    exception,
+    /// An instruction or situation that this emulator does not know. Nothing was carried out, but for a REP's begun steps.
+    unsupported,
 };
 
 /// An exception that the guest's own tables or segments call for.
@@ -56,14 +60,16 @@ public:
 
     InstructionEmulator(const GuestMemory& memory, GuestBus& bus) : memory_(memory), bus_(bus) {}
 
-    /// Emulates the instruction at CS:RIP. `fetched` holds its bytes where the CPU hands them over (decode assists); empty otherwise: it is fetched here.
+    /// Emulates the instruction at CS:RIP. `fetched` holds its bytes where the CPU hands them over (decode assists);
+    /// empty otherwise: it is fetched here.
     EmulationResult emulate(CpuState& cpu, std::span<const u8> fetched = {});
 
-    /// Emulates an INS or OUTS at CS:RIP, its parameters from the intercept; memory goes through the guest's page tables. The instruction is still fetched, for its
-    /// length, segment override and address size.
+    /// Emulates an INS or OUTS at CS:RIP, its parameters from the intercept; memory goes through the guest's page
+    /// tables. The instruction is still fetched, for its length, segment override and address size.
     EmulationResult emulate_string_io(CpuState& cpu, const StringIo& access, std::span<const u8> fetched = {});
 
-    /// Length of the instruction at CS:RIP in bytes, for an intercept whose CPU does not report the next RIP. 0 where it cannot be fetched or decoded.
+    /// Length of the instruction at CS:RIP in bytes, for an intercept whose CPU does not report the next RIP. 0 where
+    /// it cannot be fetched or decoded.
     u8 instruction_length(const CpuState& cpu, std::span<const u8> fetched = {});
 
 private:

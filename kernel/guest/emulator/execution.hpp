@@ -1,4 +1,5 @@
-// One decoded instruction while it is carried out on a working copy of the processor's state. Operands are prepared (translated) before anything is read or written.
+// One decoded instruction while it is carried out on a working copy of the processor's state. Operands are prepared
+// (translated) before anything is read or written.
 #pragma once
 
 #include "kernel/guest/emulator/decode.hpp"

@@ -1,5 +1,5 @@
-// Memory as an instruction sees it: segments, linear addresses, pages, and behind those either RAM or a device. An operand is translated whole before its first byte
-// is touched, so a fault leaves no half-done access behind.
+// Memory as an instruction sees it: segments, linear addresses, pages, and behind those either RAM or a device. An
+// operand is translated whole before its first byte is touched, so a fault leaves no half-done access behind.
 #pragma once
 
 #include "kernel/guest/emulator/fault.hpp"
@@ -25,7 +25,8 @@ public:
     LinearMemory(const GuestMemory& memory, GuestBus& bus, const CpuState& cpu)
         : memory_(memory), bus_(bus), cpu_(cpu) {}
 
-    /// The linear address of `offset` in `segment`, checked for an operand of `bytes`: limits and rights outside 64-bit mode, canonical form inside it.
+    /// The linear address of `offset` in `segment`, checked for an operand of `bytes`: limits and rights outside 64-bit
+    /// mode, canonical form inside it.
     Emulated<u64> linear_address(SegmentName segment, u64 offset, unsigned bytes, MemoryAccess access) const;
     /// Translates [`linear`, + `bytes`), at most `operand_bytes_max`.
     Emulated<TranslatedOperand> translate_operand(u64 linear, unsigned bytes, MemoryAccess access) const;
@@ -36,7 +37,8 @@ public:
     /// As `store`, the operand's size of `value`'s low bytes, at most 8.
     void store_value(const TranslatedOperand& operand, u64 value) const;
 
-    /// Copies instruction bytes at CS:`rip` that lie in one page into `into`; returns how many. Unsupported where that page is not RAM.
+    /// Copies instruction bytes at CS:`rip` that lie in one page into `into`; returns how many. Unsupported where that
+    /// page is not RAM.
     Emulated<usize> fetch(u64 rip, std::span<u8> into) const;
 
 private:

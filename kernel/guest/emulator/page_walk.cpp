@@ -57,7 +57,8 @@ public:
         TableEntry entry;
         entry.bytes_ = entry_bytes;
         entry.memory_ = TRY(memory.resolve(address, entry_bytes)).data();
-        // SAFETY: tables are page-aligned (PAE's root 32-byte aligned) and entries naturally so; guest RAM is mapped at page boundaries.
+        // SAFETY: tables are page-aligned (PAE's root 32-byte aligned) and entries naturally so; guest RAM is mapped at
+        // page boundaries.
         if (entry_bytes == 8) {
             entry.value_ = std::atomic_ref(*reinterpret_cast<u64*>(entry.memory_)).load(std::memory_order_acquire);
         } else {

@@ -1,5 +1,6 @@
-// The guest's own address translation: linear to guest physical, in each paging mode, with permission checks and accessed and dirty bits as the CPU would. Tables are
-// guest memory: each entry is read once, and updated by compare and exchange. Left out: protection keys, shadow stacks.
+// The guest's own address translation: linear to guest physical, in each paging mode, with permission checks and
+// accessed and dirty bits as the CPU would. Tables are guest memory: each entry is read once, and updated by compare
+// and exchange. Left out: protection keys, shadow stacks.
 // Source: AMD64 Architecture Programmer's Manual volume 2, chapter 5.
 #pragma once
 

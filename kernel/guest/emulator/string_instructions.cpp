@@ -1,5 +1,5 @@
-// MOVS, STOS, LODS, SCAS, CMPS, INS and OUTS, alone or repeated. Each step is whole: pointers and counter move only after both sides were translated, so a fault or the
-// bound on repetitions leaves a state from which the guest goes on.
+// MOVS, STOS, LODS, SCAS, CMPS, INS and OUTS, alone or repeated. Each step is whole: pointers and counter move only
+// after both sides were translated, so a fault or the bound on repetitions leaves a state from which the guest goes on.
 #include "kernel/guest/emulator/arithmetic.hpp"
 #include "kernel/guest/emulator/execution.hpp"
 
@@ -112,7 +112,8 @@ bool Execution::has_repeat_prefix() const {
     return (decoded_.info.attributes & repeats) != 0;
 }
 
-/// Runs `step` (which says whether a repetition goes on) until the counter is used up, at most `repetitions_max` times; then RIP moves, unless there is more.
+/// Runs `step` (which says whether a repetition goes on) until the counter is used up, at most `repetitions_max` times;
+/// then RIP moves, unless there is more.
 template <typename Step>
 Emulated<void> Execution::repeat(bool has_rep, Step step) {
     if (!has_rep) {

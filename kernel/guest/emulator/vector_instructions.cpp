@@ -1,5 +1,5 @@
-// Plain vector moves between memory and a register: what memcpy_toio and friends, and compilers that copy a register block, make. 16 and 32 bytes, and the
-// 4- and 8-byte moves into the low lane.
+// Plain vector moves between memory and a register: what memcpy_toio and friends, and compilers that copy a register
+// block, make. 16 and 32 bytes, and the 4- and 8-byte moves into the low lane.
 #include "kernel/guest/emulator/execution.hpp"
 
 #include <cstring>

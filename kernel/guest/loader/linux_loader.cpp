@@ -94,7 +94,8 @@ Result<Plan, LoadError> check_header(ImageSource& kernel) {
     if ((header.load_flags & linux_boot::load_flag::loaded_high) == 0) {
         return refuse(Error::unsupported, "the kernel is a zImage, which loads low: give a bzImage");
     }
-    // The header's own length; newer ones may be longer than what is known here, and the zero page has room up to the memory map.
+    // The header's own length; newer ones may be longer than what is known here, and the zero page has room up to the
+    // memory map.
     usize header_bytes = 0x202 + header.header_bytes - linux_boot::setup_header_offset;
     plan.header_bytes = std::min(header_bytes, sizeof(SetupHeader));
     u64 setup_sectors = header.setup_sectors != 0 ? header.setup_sectors : linux_boot::default_setup_sectors;

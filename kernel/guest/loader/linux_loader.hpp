@@ -1,5 +1,6 @@
-// Loads a Linux kernel (bzImage, protocol 2.12 or later) by the 64-bit boot protocol: checks the image, places kernel, initial RAM disk, command line, zero page, GDT
-// and identity page tables in guest memory, and says in which state the boot processor begins. Left out: the 16- and 32-bit entries, EFI, ELF kernels, Xen notes.
+// Loads a Linux kernel (bzImage, protocol 2.12 or later) by the 64-bit boot protocol: checks the image, places kernel,
+// initial RAM disk, command line, zero page, GDT and identity page tables in guest memory, and says in which state the
+// boot processor begins. Left out: the 16- and 32-bit entries, EFI, ELF kernels, Xen notes.
 // Source: Linux Documentation/arch/x86/boot.rst and zero-page.rst.
 #pragma once
 
@@ -18,7 +19,8 @@ struct LoadError {
     char text[200] = {};
 };
 
-/// Where a kernel or an initial RAM disk comes from: a file of firmware configuration, or memory. Read once, straight to where it belongs.
+/// Where a kernel or an initial RAM disk comes from: a file of firmware configuration, or memory. Read once, straight
+/// to where it belongs.
 class ImageSource {
 public:
     virtual ~ImageSource() = default;

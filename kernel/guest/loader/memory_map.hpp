@@ -15,7 +15,8 @@ struct MemoryMap {
     void add(u64 begin, u64 end, linux_boot::E820Type type);
 };
 
-/// RAM entries for `memory` with the holes of kernel/guest/address_map.hpp cut out, and the reserved pieces, in order of their addresses.
+/// RAM entries for `memory` with the holes of kernel/guest/address_map.hpp cut out, and the reserved pieces, in order
+/// of their addresses.
 MemoryMap memory_map_of(const GuestMemory& memory);
 
 }  // namespace undercroft

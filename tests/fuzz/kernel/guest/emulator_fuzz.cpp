@@ -1,5 +1,6 @@
-// Any instruction in any state, over page tables that are either sane or whatever the fuzzer says. Besides not crashing and not looping, what Zydis alone knows of the
-// instruction must hold: registers that it does not write keep their values, and RIP stays or moves by its length.
+// Any instruction in any state, over page tables that are either sane or whatever the fuzzer says. Besides not crashing
+// and not looping, what Zydis alone knows of the instruction must hold: registers that it does not write keep their
+// values, and RIP stays or moves by its length.
 #include <Zydis/Zydis.h>
 #include <cstdlib>
 
@@ -165,7 +166,8 @@ extern "C" int LLVMFuzzerTestOneInput(const unsigned char* data, std::size_t siz
         (void)emulator.emulate_string_io(cpu, access);
         return 0;
     }
-    // Code that changes its own bytes or tables is decoded differently afterwards: compare against a decode from before.
+    // Code that changes its own bytes or tables is decoded differently afterwards: compare against a decode from
+    // before.
     std::byte code_before[sizeof(code)];
     std::memcpy(code_before, ram + before.rip, sizeof(code_before));
     EmulationResult result = emulator.emulate(cpu);

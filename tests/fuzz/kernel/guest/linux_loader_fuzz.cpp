@@ -1,4 +1,5 @@
-// Any bytes as a kernel: refused in words, or loaded inside guest RAM (the sanitizer sees to the rest). The image may claim to be larger than what is given.
+// Any bytes as a kernel: refused in words, or loaded inside guest RAM (the sanitizer sees to the rest). The image may
+// claim to be larger than what is given.
 #include <algorithm>
 #include <cstring>
 

@@ -1,4 +1,5 @@
-// Any sequence of port and memory accesses and pauses against the whole machine: nothing crashes, and time that passes costs a bounded number of timer events.
+// Any sequence of port and memory accesses and pauses against the whole machine: nothing crashes, and time that passes
+// costs a bounded number of timer events.
 #include <cstdlib>
 #include <memory>
 

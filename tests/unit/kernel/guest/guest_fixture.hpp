@@ -1,4 +1,5 @@
-// What tests of guest devices stand on: guest memory, virtual time, and fakes that remember what devices did to their surroundings.
+// What tests of guest devices stand on: guest memory, virtual time, and fakes that remember what devices did to their
+// surroundings.
 #pragma once
 
 #include <cstdlib>

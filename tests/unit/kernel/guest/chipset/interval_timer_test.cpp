@@ -1,4 +1,5 @@
-// The 8254 through its ports: counting modes, latches, the timer interrupt, and the ways Linux calibrates its clock with channel 2.
+// The 8254 through its ports: counting modes, latches, the timer interrupt, and the ways Linux calibrates its clock
+// with channel 2.
 #include "kernel/guest/chipset/interval_timer.hpp"
 
 #include <catch2/catch.hpp>

@@ -1,4 +1,5 @@
-// The 16550A through its ports: identification as Linux's 8250 driver does it, both directions, interrupts, and flow control that loses nothing.
+// The 16550A through its ports: identification as Linux's 8250 driver does it, both directions, interrupts, and flow
+// control that loses nothing.
 #include "kernel/guest/chipset/serial_uart.hpp"
 
 #include <catch2/catch.hpp>

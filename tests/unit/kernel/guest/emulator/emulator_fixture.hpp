@@ -1,4 +1,5 @@
-// A guest processor for emulator tests: RAM with identity page tables, and one device page-range that is plain memory behind the bus and counts its accesses.
+// A guest processor for emulator tests: RAM with identity page tables, and one device page-range that is plain memory
+// behind the bus and counts its accesses.
 #pragma once
 
 #include <catch2/catch.hpp>

@@ -1,5 +1,6 @@
-// The emulator against the processor that runs this test: the same instruction, registers and memory, once natively and once emulated, with random values; registers,
-// memory and defined flags must agree. The memory lies at the same address in both worlds.
+// The emulator against the processor that runs this test: the same instruction, registers and memory, once natively and
+// once emulated, with random values; registers, memory and defined flags must agree. The memory lies at the same
+// address in both worlds.
 #include <random>
 #include <sys/mman.h>
 

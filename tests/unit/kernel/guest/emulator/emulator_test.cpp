@@ -1,4 +1,5 @@
-// The emulator on chosen instructions: what drivers do to registers, how it addresses, and what it refuses. Results and flags in general are emulator_native_test.cpp's.
+// The emulator on chosen instructions: what drivers do to registers, how it addresses, and what it refuses. Results and
+// flags in general are emulator_native_test.cpp's.
 #include "kernel/guest/emulator/emulator.hpp"
 
 #include "tests/unit/kernel/guest/emulator/emulator_fixture.hpp"
