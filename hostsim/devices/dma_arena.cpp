@@ -47,7 +47,7 @@ void DmaArena::release(void* context, std::byte* data, usize size_bytes) {
     for (usize index = first; index < first + size_bytes / page_size; ++index) {
         ASSERT(arena.used_[index]);
         arena.used_[index] = false;
-        arena.freed_[index] = true;
+        arena.freed_[index] = arena.tracking_;
     }
 }
 
@@ -62,6 +62,11 @@ Result<DeviceRange> DmaArena::find(const std::byte* data, usize size_bytes) cons
 }
 
 usize DmaArena::free_pages() const { return static_cast<usize>(std::count(used_.begin(), used_.end(), false)); }
+
+void DmaArena::stop_tracking() {
+    tracking_ = false;
+    freed_.assign(count_, false);
+}
 
 bool DmaArena::check_freed() const {
     for (usize index = 0; index < count_; ++index) {

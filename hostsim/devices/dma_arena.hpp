@@ -25,8 +25,10 @@ public:
     Result<DmaBuffer> allocate(usize size_bytes);
     Result<DeviceRange> find(const std::byte* data, usize size_bytes) const;
     usize free_pages() const;
-    /// Whether nothing was written to freed memory since it was freed.
+    /// Whether nothing was written to freed memory since it was freed, as far as that is tracked.
     bool check_freed() const;
+    /// For a device that was cut off from memory while it was running: a real one cannot write any more, a simulated one does not know.
+    void stop_tracking();
 
 private:
     static void release(void* context, std::byte* data, usize size_bytes);
@@ -42,6 +44,7 @@ private:
     usize count_;
     std::vector<bool> used_;
     std::vector<bool> freed_;
+    bool tracking_ = true;
     usize next_ = 0;  // first fit from here on, so that what was freed last is used again last
     GuestMemory memory_;
 };

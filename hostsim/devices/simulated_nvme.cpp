@@ -1,6 +1,7 @@
 // SimulatedNvme.
 #include "hostsim/devices/simulated_nvme.hpp"
 
+#include "kernel/spec/nvme_registers.hpp"
 #include "kernel/spec/pci.hpp"
 #include "storage/frontends/nvme/limits.hpp"
 
@@ -39,6 +40,10 @@ Result<std::unique_ptr<InterruptBinding>> SimulatedNvme::bind_interrupt(u16 inde
 }
 
 Result<void> SimulatedNvme::set_bus_master(bool enabled) {
+    u64 status = controller_->read_bar(0, nvme::register_offset::status, AccessSize::dword);
+    if (!enabled && nvme::ControllerStatus{static_cast<u32>(status)}.ready()) {
+        arena_.stop_tracking();
+    }
     bus_master_ = enabled;
     device_view_ = enabled ? arena_.memory() : GuestMemory{};
     u32 command = pci::command_bit::memory_space | (enabled ? u32{pci::command_bit::bus_master} : 0);
