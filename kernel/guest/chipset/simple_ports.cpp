@@ -1,4 +1,4 @@
-// Ports 80h, 92h, E9h and EDh.
+// Ports 80h, 92h and EDh.
 #include "kernel/guest/chipset/simple_ports.hpp"
 
 namespace undercroft {
@@ -6,15 +6,14 @@ namespace undercroft {
 namespace {
 constexpr u16 port_post = 0x80;
 constexpr u16 port_system_control = 0x92;
-constexpr u16 port_delay = 0xE9;
-constexpr u16 port_delay_too = 0xED;
+constexpr u16 port_delay = 0xED;
 
 constexpr u8 system_control_reset = 0x01;
 constexpr u8 system_control_a20 = 0x02;
 }  // namespace
 
 Result<void> SimplePorts::add_to(GuestBus& bus) {
-    for (u16 port : {port_post, port_system_control, port_delay, port_delay_too}) {
+    for (u16 port : {port_post, port_system_control, port_delay}) {
         TRY(bus.add_ports(*this, port, 1));
     }
     return {};

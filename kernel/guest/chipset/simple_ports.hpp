@@ -1,6 +1,6 @@
-// Ports of a PC that hold a byte or just take time: the POST code (80h), delays (E9h, EDh), and system control port A
+// Ports of a PC that hold a byte or just take time: the POST code (80h), delays (EDh), and system control port A
 // (92h) with its fast reset. The A20 gate is always open, whatever is written.
-// Source: 82371SB (PIIX3) datasheet; PC/AT convention for the delay ports.
+// Source: 82371SB (PIIX3) datasheet; PC/AT convention for the delay port.
 #pragma once
 
 #include <atomic>
