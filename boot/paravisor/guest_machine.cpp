@@ -3,6 +3,7 @@
 
 #include "boot/paravisor/memory.hpp"
 #include "boot/paravisor/processors.hpp"
+#include "drivers/rtc/cmos_clock.hpp"
 #include "kernel/base/assert.hpp"
 #include "kernel/base/log.hpp"
 #include "kernel/vtl/cpu.hpp"
@@ -57,6 +58,11 @@ GuestMachine::GuestMachine(const vtl2::BootInfo& boot_info) {
         PANIC("the monitor's guest RAM ranges are not usable");
     }
     memory_ = *memory;
+    if (Result<u64> seconds = read_cmos_clock()) {
+        unix_time_at_zero_ns_ = *seconds * nanoseconds_per_second - Executor::current().now_ns();
+    } else {
+        log_warning("the machine's clock cannot be read: the guest's begins in 1970");
+    }
     Result<std::unique_ptr<GuestPlatform>> platform =
         GuestPlatform::create({.memory = memory_,
                                .timers = Executor::current(),
@@ -140,6 +146,6 @@ void GuestMachine::reset() {
     hypercalls::platform_exit(ExitStatus::guest_reset);
 }
 
-u64 GuestMachine::unix_time_ns() { return Executor::current().now_ns(); }
+u64 GuestMachine::unix_time_ns() { return unix_time_at_zero_ns_ + Executor::current().now_ns(); }
 
 }  // namespace undercroft::paravisor

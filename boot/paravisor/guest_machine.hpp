@@ -49,6 +49,7 @@ private:
     std::unique_ptr<InstructionEmulator> emulator_;
     std::unique_ptr<GuestIntercepts> intercepts_;
     LinuxStart start_ = {};
+    u64 unix_time_at_zero_ns_ = 0;  // of the executor's clock
     std::atomic<bool> external_requested_{false};
 };
 
