@@ -26,29 +26,29 @@ inline constexpr u64 rsdp_scan_end = 0x100000;
 inline constexpr u64 rsdp_alignment = 16;
 
 struct RootPointer {
-    char signature[8];
-    u8 checksum;  ///< of the first 20 bytes
-    char oem_id[6];
-    u8 revision;  ///< 0: the first 20 bytes are all there is; 2
+    char signature[8] = {};
+    u8 checksum = 0;  ///< of the first 20 bytes
+    char oem_id[6] = {};
+    u8 revision = 0;  ///< 0: the first 20 bytes are all there is; 2
     Le<u32> rsdt_address;
     Le<u32> length_bytes;
     Le<u64> xsdt_address;
-    u8 extended_checksum;
-    u8 reserved[3];
+    u8 extended_checksum = 0;
+    u8 reserved[3] = {};
 };
 static_assert(sizeof(RootPointer) == 36 && offsetof(RootPointer, xsdt_address) == 24);
 inline constexpr usize root_pointer_v1_bytes = 20;
 
 /// What every table but RSDP and FACS begins with.
 struct TableHeader {
-    char signature[4];
+    char signature[4] = {};
     Le<u32> length_bytes;
-    u8 revision;
-    u8 checksum;
-    char oem_id[6];
-    char oem_table_id[8];
+    u8 revision = 0;
+    u8 checksum = 0;
+    char oem_id[6] = {};
+    char oem_table_id[8] = {};
     Le<u32> oem_revision;
-    char creator_id[4];
+    char creator_id[4] = {};
     Le<u32> creator_revision;
 };
 static_assert(sizeof(TableHeader) == 36 && offsetof(TableHeader, creator_revision) == 32);
@@ -56,27 +56,27 @@ static_assert(sizeof(TableHeader) == 36 && offsetof(TableHeader, creator_revisio
 enum class AddressSpace : u8 { memory = 0, io = 1 };
 
 struct GenericAddress {
-    u8 space;  ///< AddressSpace
-    u8 bit_width;
-    u8 bit_offset;
-    u8 access_size;  ///< 1 byte, 2 word, 3 dword, 4 qword
+    u8 space = 0;  ///< AddressSpace
+    u8 bit_width = 0;
+    u8 bit_offset = 0;
+    u8 access_size = 0;  ///< 1 byte, 2 word, 3 dword, 4 qword
     Le<u64> address;
 };
 static_assert(sizeof(GenericAddress) == 12 && offsetof(GenericAddress, address) == 4);
 
 /// FADT, signature "FACP", revision 6.
 struct FixedDescription {
-    TableHeader header;
+    TableHeader header = {};
     Le<u32> facs_address;
     Le<u32> dsdt_address;
-    u8 reserved1;
-    u8 preferred_profile;
+    u8 reserved1 = 0;
+    u8 preferred_profile = 0;
     Le<u16> sci_interrupt;
     Le<u32> smi_command_port;
-    u8 acpi_enable;
-    u8 acpi_disable;
-    u8 s4bios_request;
-    u8 pstate_control;
+    u8 acpi_enable = 0;
+    u8 acpi_disable = 0;
+    u8 s4bios_request = 0;
+    u8 pstate_control = 0;
     Le<u32> pm1a_event_port;
     Le<u32> pm1b_event_port;
     Le<u32> pm1a_control_port;
@@ -85,43 +85,43 @@ struct FixedDescription {
     Le<u32> pm_timer_port;
     Le<u32> gpe0_port;
     Le<u32> gpe1_port;
-    u8 pm1_event_bytes;
-    u8 pm1_control_bytes;
-    u8 pm2_control_bytes;
-    u8 pm_timer_bytes;
-    u8 gpe0_bytes;
-    u8 gpe1_bytes;
-    u8 gpe1_base;
-    u8 cstate_control;
+    u8 pm1_event_bytes = 0;
+    u8 pm1_control_bytes = 0;
+    u8 pm2_control_bytes = 0;
+    u8 pm_timer_bytes = 0;
+    u8 gpe0_bytes = 0;
+    u8 gpe1_bytes = 0;
+    u8 gpe1_base = 0;
+    u8 cstate_control = 0;
     Le<u16> c2_latency_us;  ///< above 100: no C2
     Le<u16> c3_latency_us;  ///< above 1000: no C3
     Le<u16> flush_size;
     Le<u16> flush_stride;
-    u8 duty_offset;
-    u8 duty_width;
-    u8 day_alarm;
-    u8 month_alarm;
-    u8 century;  ///< CMOS byte
+    u8 duty_offset = 0;
+    u8 duty_width = 0;
+    u8 day_alarm = 0;
+    u8 month_alarm = 0;
+    u8 century = 0;  ///< CMOS byte
     Le<u16> boot_architecture;
-    u8 reserved2;
+    u8 reserved2 = 0;
     Le<u32> flags;
-    GenericAddress reset_register;
-    u8 reset_value;
+    GenericAddress reset_register = {};
+    u8 reset_value = 0;
     Le<u16> arm_boot_architecture;
-    u8 minor_version;
+    u8 minor_version = 0;
     Le<u64> facs_address64;
     Le<u64> dsdt_address64;
-    GenericAddress pm1a_event;
-    GenericAddress pm1b_event;
-    GenericAddress pm1a_control;
-    GenericAddress pm1b_control;
-    GenericAddress pm2_control;
-    GenericAddress pm_timer;
-    GenericAddress gpe0;
-    GenericAddress gpe1;
-    GenericAddress sleep_control;
-    GenericAddress sleep_status;
-    char hypervisor_id[8];
+    GenericAddress pm1a_event = {};
+    GenericAddress pm1b_event = {};
+    GenericAddress pm1a_control = {};
+    GenericAddress pm1b_control = {};
+    GenericAddress pm2_control = {};
+    GenericAddress pm_timer = {};
+    GenericAddress gpe0 = {};
+    GenericAddress gpe1 = {};
+    GenericAddress sleep_control = {};
+    GenericAddress sleep_status = {};
+    char hypervisor_id[8] = {};
 };
 static_assert(sizeof(FixedDescription) == 276 && offsetof(FixedDescription, flags) == 112 &&
               offsetof(FixedDescription, hypervisor_id) == 268);
@@ -143,21 +143,21 @@ inline constexpr u32 reset_register = 1u << 10;
 
 /// FACS; no checksum, 64-byte aligned.
 struct FirmwareControl {
-    char signature[4];
+    char signature[4] = {};
     Le<u32> length_bytes;
     Le<u32> hardware_signature;
     Le<u32> waking_vector;
     Le<u32> global_lock;
     Le<u32> flags;
     Le<u64> waking_vector64;
-    u8 version;
-    u8 reserved[31];
+    u8 version = 0;
+    u8 reserved[31] = {};
 };
 static_assert(sizeof(FirmwareControl) == 64 && offsetof(FirmwareControl, version) == 32);
 
 /// MADT, signature "APIC", revision 5; entries follow, each with a MadtEntry in front.
 struct MultipleApic {
-    TableHeader header;
+    TableHeader header = {};
     Le<u32> local_apic_address;
     Le<u32> flags;  ///< bit 0: there are 8259s as well
 };
@@ -173,8 +173,8 @@ enum class MadtType : u8 {
 };
 
 struct MadtEntry {
-    u8 type;  ///< MadtType
-    u8 length_bytes;
+    u8 type = 0;  ///< MadtType
+    u8 length_bytes = 0;
 };
 static_assert(sizeof(MadtEntry) == 2);
 
@@ -182,17 +182,17 @@ inline constexpr u32 apic_enabled = 1u << 0;
 inline constexpr u32 apic_online_capable = 1u << 1;
 
 struct MadtLocalApic {
-    MadtEntry entry;
-    u8 processor_uid;
-    u8 apic_id;
+    MadtEntry entry = {};
+    u8 processor_uid = 0;
+    u8 apic_id = 0;
     Le<u32> flags;
 };
 static_assert(sizeof(MadtLocalApic) == 8 && offsetof(MadtLocalApic, flags) == 4);
 
 struct MadtIoApic {
-    MadtEntry entry;
-    u8 id;
-    u8 reserved;
+    MadtEntry entry = {};
+    u8 id = 0;
+    u8 reserved = 0;
     Le<u32> address;
     Le<u32> first_gsi;
 };
@@ -203,24 +203,24 @@ inline constexpr u16 inti_conforming = 0;
 inline constexpr u16 inti_active_high_level = 0xD;
 
 struct MadtInterruptOverride {
-    MadtEntry entry;
-    u8 bus;  ///< 0: ISA
-    u8 source;
+    MadtEntry entry = {};
+    u8 bus = 0;  ///< 0: ISA
+    u8 source = 0;
     Le<u32> gsi;
     Le<u16> flags;
 };
 static_assert(sizeof(MadtInterruptOverride) == 10 && offsetof(MadtInterruptOverride, flags) == 8);
 
 struct MadtLocalApicNmi {
-    MadtEntry entry;
-    u8 processor_uid;  ///< FFh: all
+    MadtEntry entry = {};
+    u8 processor_uid = 0;  ///< FFh: all
     Le<u16> flags;
-    u8 local_interrupt;
+    u8 local_interrupt = 0;
 };
 static_assert(sizeof(MadtLocalApicNmi) == 6 && offsetof(MadtLocalApicNmi, local_interrupt) == 5);
 
 struct MadtLocalX2apic {
-    MadtEntry entry;
+    MadtEntry entry = {};
     Le<u16> reserved;
     Le<u32> apic_id;
     Le<u32> flags;

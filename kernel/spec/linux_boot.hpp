@@ -30,35 +30,35 @@ inline constexpr u16 above_4gib = 1u << 1;
 }  // namespace extended_load_flag
 
 struct SetupHeader {
-    u8 setup_sectors;
+    u8 setup_sectors = 0;
     Le<u16> root_flags;
     Le<u32> system_size;  ///< of the protected-mode part, in 16-byte units
     Le<u16> ram_size;
     Le<u16> video_mode;
     Le<u16> root_device;
     Le<u16> boot_flag;
-    u8 jump;
-    u8 header_bytes;  ///< the header ends this many bytes behind `magic`'s place
+    u8 jump = 0;
+    u8 header_bytes = 0;  ///< the header ends this many bytes behind `magic`'s place
     Le<u32> magic;
     Le<u16> version;
     Le<u32> real_mode_switch;
     Le<u16> start_segment;
     Le<u16> kernel_version;
-    u8 loader_type;
-    u8 load_flags;
+    u8 loader_type = 0;
+    u8 load_flags = 0;
     Le<u16> move_size;
     Le<u32> code32_start;
     Le<u32> ramdisk_address;
     Le<u32> ramdisk_bytes;
     Le<u32> bootsect_kludge;
     Le<u16> heap_end;
-    u8 extended_loader_version;
-    u8 extended_loader_type;
+    u8 extended_loader_version = 0;
+    u8 extended_loader_type = 0;
     Le<u32> command_line_address;
     Le<u32> initrd_address_max;  ///< highest address the initial RAM disk may occupy
     Le<u32> kernel_alignment;
-    u8 is_relocatable;
-    u8 min_alignment_log2;
+    u8 is_relocatable = 0;
+    u8 min_alignment_log2 = 0;
     Le<u16> extended_load_flags;
     Le<u32> command_line_bytes_max;  ///< without the terminating zero
     Le<u32> hardware_subarchitecture;
@@ -87,22 +87,22 @@ inline constexpr usize e820_entries_max = 128;
 
 /// The zero page.
 struct BootParameters {
-    u8 screen_info[0x40];
-    u8 unused1[0x70 - 0x40];
+    u8 screen_info[0x40] = {};
+    u8 unused1[0x70 - 0x40] = {};
     Le<u64> acpi_rsdp_address;
-    u8 unused2[0xC0 - 0x78];
+    u8 unused2[0xC0 - 0x78] = {};
     Le<u32> ramdisk_address_high;
     Le<u32> ramdisk_bytes_high;
     Le<u32> command_line_address_high;
-    u8 unused3[0x1E8 - 0xCC];
-    u8 e820_count;
-    u8 unused4[0x1EF - 0x1E9];
-    u8 sentinel;  ///< must be 0: says that the page was cleared
-    u8 unused5;
-    SetupHeader header;
-    u8 unused6[0x2D0 - 0x26C];
-    E820Entry e820[e820_entries_max];
-    u8 unused7[0x1000 - 0x2D0 - e820_entries_max * sizeof(E820Entry)];
+    u8 unused3[0x1E8 - 0xCC] = {};
+    u8 e820_count = 0;
+    u8 unused4[0x1EF - 0x1E9] = {};
+    u8 sentinel = 0;  ///< must be 0: says that the page was cleared
+    u8 unused5 = 0;
+    SetupHeader header = {};
+    u8 unused6[0x2D0 - 0x26C] = {};
+    E820Entry e820[e820_entries_max] = {};
+    u8 unused7[0x1000 - 0x2D0 - e820_entries_max * sizeof(E820Entry)] = {};
 };
 static_assert(sizeof(BootParameters) == 4096 && offsetof(BootParameters, e820_count) == 0x1E8 &&
               offsetof(BootParameters, header) == setup_header_offset && offsetof(BootParameters, e820) == 0x2D0);

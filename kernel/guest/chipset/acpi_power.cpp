@@ -18,7 +18,7 @@ constexpr u64 timer_half_period = u64{1} << 31;
 
 }  // namespace
 
-AcpiPower::AcpiPower(Executor& timers, PowerControl& power, InterruptLines::User line)
+AcpiPower::AcpiPower(Executor& timers, PowerControl& power, const InterruptLines::User& line)
     : timer_(timers, &AcpiPower::on_expired, this), power_(power), line_(line) {
     looked_at_tick_ = now_ticks();
 }

@@ -24,7 +24,7 @@ public:
     /// SLP_TYP of S5, as \_S5 in the DSDT says.
     static constexpr u8 sleep_type_s5 = 5;
 
-    AcpiPower(Executor& timers, PowerControl& power, InterruptLines::User line);
+    AcpiPower(Executor& timers, PowerControl& power, const InterruptLines::User& line);
 
     /// Ports 600h-60Bh.
     Result<void> add_to(GuestBus& bus);

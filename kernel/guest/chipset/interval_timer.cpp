@@ -170,7 +170,7 @@ u8 IntervalTimer::Channel::read_count(u64 now) {
     return static_cast<u8>(high ? value >> 8 : value);
 }
 
-IntervalTimer::IntervalTimer(Executor& timers, InterruptLines::User line)
+IntervalTimer::IntervalTimer(Executor& timers, const InterruptLines::User& line)
     : timer_(timers, &IntervalTimer::on_expired, this), line_(line) {
     channels_[speaker_channel].gate = false;
 }

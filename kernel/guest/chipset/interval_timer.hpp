@@ -17,7 +17,7 @@ class IntervalTimer : public PortDevice {
 public:
     static constexpr FixedRate rate{1'193'182};
 
-    IntervalTimer(Executor& timers, InterruptLines::User line);
+    IntervalTimer(Executor& timers, const InterruptLines::User& line);
 
     /// Ports 40h-43h and 61h.
     Result<void> add_to(GuestBus& bus);

@@ -40,7 +40,7 @@ private:
     u8 selected_ = 0;
     u32 lines_ = 0;    // input levels
     u32 pending_ = 0;  // edges that were not delivered yet
-    u64 entries_[pins];
+    u64 entries_[pins] = {};
 };
 
 }  // namespace undercroft

@@ -71,7 +71,7 @@ RealTimeClock::Calendar RealTimeClock::calendar_of(i64 unix_seconds) {
     i64 year_of_era = (day_of_era - day_of_era / 1'460 + day_of_era / 36'524 - day_of_era / 146'096) / 365;
     i64 day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     i64 month_from_march = (5 * day_of_year + 2) / 153;
-    Calendar calendar;
+    Calendar calendar = {};
     calendar.second = static_cast<unsigned>(rest % 60);
     calendar.minute = static_cast<unsigned>(rest / 60 % 60);
     calendar.hour = static_cast<unsigned>(rest / 3'600);
@@ -90,10 +90,10 @@ i64 RealTimeClock::unix_seconds_of(const Calendar& calendar) {
     i64 day_of_year = (153 * month_from_march + 2) / 5 + static_cast<i64>(calendar.day) - 1;
     i64 day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
     i64 days = era * 146'097 + day_of_era - 719'468;
-    return days * 86'400 + calendar.hour * 3'600 + calendar.minute * 60 + calendar.second;
+    return days * 86'400 + i64{calendar.hour} * 3'600 + i64{calendar.minute} * 60 + calendar.second;
 }
 
-RealTimeClock::RealTimeClock(Executor& timers, WallClock& clock, InterruptLines::User line)
+RealTimeClock::RealTimeClock(Executor& timers, WallClock& clock, const InterruptLines::User& line)
     : timer_(timers, &RealTimeClock::on_expired, this), clock_(clock), line_(line) {
     memory_[register_a] = 0x26;  // oscillator on, 1024 Hz
     memory_[register_b] = b_24_hours;
@@ -161,7 +161,7 @@ void RealTimeClock::store_calendar(const Calendar& calendar) {
 }
 
 RealTimeClock::Calendar RealTimeClock::stored_calendar() const {
-    Calendar calendar;
+    Calendar calendar = {};
     calendar.second = decode(memory_[register_seconds]) % 60;
     calendar.minute = decode(memory_[register_minutes]) % 60;
     calendar.hour = decode_hour(memory_[register_hours]) % 24;

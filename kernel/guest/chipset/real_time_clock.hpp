@@ -15,7 +15,7 @@ namespace undercroft {
 
 class RealTimeClock : public PortDevice {
 public:
-    RealTimeClock(Executor& timers, WallClock& clock, InterruptLines::User line);
+    RealTimeClock(Executor& timers, WallClock& clock, const InterruptLines::User& line);
 
     /// Ports 70h and 71h.
     Result<void> add_to(GuestBus& bus);

@@ -17,7 +17,7 @@ public:
     static constexpr u16 com1_port = 0x3F8;
     static constexpr unsigned com1_irq = 4;
 
-    SerialUart(CharacterBackend& backend, InterruptLines::User line) : backend_(backend), line_(line) {}
+    SerialUart(CharacterBackend& backend, const InterruptLines::User& line) : backend_(backend), line_(line) {}
 
     /// Eight ports from `first_port`.
     Result<void> add_to(GuestBus& bus, u16 first_port);
@@ -34,7 +34,7 @@ private:
     /// A bounded queue of bytes.
     template <usize Capacity>
     struct ByteQueue {
-        u8 bytes[Capacity];
+        u8 bytes[Capacity] = {};
         usize first = 0;
         usize count = 0;
 

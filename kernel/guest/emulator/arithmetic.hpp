@@ -94,7 +94,7 @@ constexpr bool condition_holds(u8 code, u64 flags) {
     case 6:
         holds = less;
         break;
-    case 7:
+    default:
         holds = less || zero;
         break;
     }

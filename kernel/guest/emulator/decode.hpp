@@ -8,9 +8,9 @@
 namespace undercroft {
 
 struct DecodedInstruction {
-    ZydisDecodedInstruction info;
-    ZydisDecodedOperand operands[ZYDIS_MAX_OPERAND_COUNT];
-    u8 bytes[instruction_bytes_max];
+    ZydisDecodedInstruction info = {};
+    ZydisDecodedOperand operands[ZYDIS_MAX_OPERAND_COUNT] = {};
+    u8 bytes[instruction_bytes_max] = {};
     u8 byte_count = 0;  ///< of `bytes`; the instruction's own length is `info.length`
 };
 

@@ -39,14 +39,14 @@ bool find_register(ZydisRegister name, RegisterPlace& place) {
 }
 
 bool is_general_or_segment(ZydisRegister name) {
-    RegisterPlace place;
+    RegisterPlace place = {};
     return find_register(name, place) || ZydisRegisterGetClass(name) == ZYDIS_REGCLASS_SEGMENT;
 }
 
 }  // namespace
 
 u64 Execution::read_register(ZydisRegister name) const {
-    RegisterPlace place;
+    RegisterPlace place = {};
     if (find_register(name, place)) {
         u64 value = cpu_.general[place.index] >> (place.is_high_byte ? 8 : 0);
         return value & arithmetic::mask_of(place.bytes);
@@ -61,7 +61,7 @@ u64 Execution::read_register(ZydisRegister name) const {
 }
 
 void Execution::write_register(ZydisRegister name, u64 value) {
-    RegisterPlace place;
+    RegisterPlace place = {};
     if (!find_register(name, place)) {
         return;
     }

@@ -73,7 +73,7 @@ Emulated<bool> Execution::run_vector() {
     }
     const ZydisDecodedOperand& memory = is_load ? source : target;
     unsigned bytes = memory.size / 8u;
-    unsigned index = static_cast<unsigned>(ZydisRegisterGetId((is_load ? target : source).reg.value));
+    unsigned index = static_cast<u8>(ZydisRegisterGetId((is_load ? target : source).reg.value));
     if (bytes == 0 || bytes > operand_bytes_max || index >= 16) {
         return fail(unsupported("a vector move of this size"));
     }

@@ -58,7 +58,7 @@ __attribute__((format(printf, 2, 3))) std::unexpected<LoadError> refuse(Error co
     error.code = code;
     va_list arguments;
     va_start(arguments, format);
-    std::vsnprintf(error.text, sizeof(error.text), format, arguments);
+    (void)std::vsnprintf(error.text, sizeof(error.text), format, arguments);
     va_end(arguments);
     return std::unexpected(error);
 }
