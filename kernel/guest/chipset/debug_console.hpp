@@ -1,5 +1,5 @@
-// The debug console at port E9h: what the guest writes there reaches the log, line by line. A convention of Bochs and QEMU, for boot loaders, kernels under
-// construction and benchmarks. Reading gives E9h, which tells that it is there.
+// The debug console at port E9h: what the guest writes there reaches the log, line by line. A convention of Bochs and
+// QEMU, for boot loaders, kernels under construction and benchmarks. Reading gives E9h, which tells that it is there.
 #pragma once
 
 #include <string_view>
@@ -34,7 +34,7 @@ public:
 private:
     DebugLineSink& sink_;
     Spinlock lock_;
-    char line_[line_bytes_max];
+    char line_[line_bytes_max] = {};
     usize size_ = 0;
     u32 lines_ = 0;
 };
