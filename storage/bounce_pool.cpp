@@ -6,7 +6,8 @@
 
 namespace undercroft {
 
-// Somebody who waits, in the frame of `acquire`. Only the first is ever granted, and takes its pages itself when it runs; until then nobody else may.
+// Somebody who waits, in the frame of `acquire`. Only the first is ever granted, and takes its pages itself when it
+// runs; until then nobody else may.
 struct BouncePool::Request {
     usize pages_needed;
     Event granted;

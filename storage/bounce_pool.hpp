@@ -1,13 +1,15 @@
-// Bounce memory: a fixed budget of pages that devices can reach, lent to layers that must see the data between guest and device (crypt), with waiting when
-// it is used up. The composition root hands the memory in; nothing is allocated afterwards.
+// Bounce memory: a fixed budget of pages that devices can reach, lent to layers that must see the data between guest
+// and device (crypt), with waiting when it is used up. The composition root hands the memory in; nothing is allocated
+// afterwards.
 //
 // Why many waiting requests cannot deadlock:
-// - A layer takes the memory for one piece of a request, does the piece, gives the memory back, and only then asks for the next: nobody holds and waits.
-//   Pieces of a request do not depend on each other, so a pool smaller than a request only makes it take more pieces.
-// - What a holder does wait for is the disk below, which ends within a bound (the contract of `Disk`). A layer below that bounces as well must draw on
-//   another pool: the composition gives each depth of nesting its own.
-// - A piece asks for at least `piece_pages` or what is left, if less, and never for more than the pool has; requests are served strictly first come, first
-//   served, so a large one is not starved by small ones.
+// - A layer takes the memory for one piece of a request, does the piece, gives the memory back, and only then asks for
+//   the next: nobody holds and waits. Pieces of a request do not depend on each other, so a pool smaller than a request
+//   only makes it take more pieces.
+// - What a holder does wait for is the disk below, which ends within a bound (the contract of `Disk`). A layer below
+//   that bounces as well must draw on another pool: the composition gives each depth of nesting its own.
+// - A piece asks for at least `piece_pages` or what is left, if less, and never for more than the pool has; requests
+//   are served strictly first come, first served, so a large one is not starved by small ones.
 #pragma once
 
 #include <vector>
@@ -66,7 +68,8 @@ public:
     /// For compositions with one executor.
     BouncePool& pool() override { return *this; }
 
-    /// Lends up to `bytes_wanted` (not 0) without waiting; false where that is not possible, or somebody waits already. `lease` must be empty.
+    /// Lends up to `bytes_wanted` (not 0) without waiting; false where that is not possible, or somebody waits already.
+    /// `lease` must be empty.
     bool try_acquire(BounceLease& lease, u64 bytes_wanted);
     /// As `try_acquire`, but waits its turn. `cancelled` where `cancel` asked first.
     Task<Result<void>> acquire(BounceLease& lease, u64 bytes_wanted, CancelToken cancel);

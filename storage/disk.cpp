@@ -1,5 +1,5 @@
-// The handle's checks. No function here is a coroutine: what passes is forwarded as the implementation's own task, so a handle costs a few compares and
-// two virtual calls, and no frame.
+// The handle's checks. No function here is a coroutine: what passes is forwarded as the implementation's own task, so a
+// handle costs a few compares and two virtual calls, and no frame.
 #include "storage/disk.hpp"
 
 #include <bit>

@@ -1,18 +1,27 @@
-// The disk: one small interface that every backend, layer and decorator implements, and `Disk`, the handle that everybody else holds.
-// This comment is the contract; tests/conformance holds every implementation to it.
+// The disk: one small interface that every backend, layer and decorator implements, and `Disk`, the handle that
+// everybody else holds. This comment is the contract; tests/conformance holds every implementation to it.
 //
-// - A disk is `sector_count()` sectors of `facts().sector_size` bytes, fewer than 2^63 bytes in all. Facts never change; the size may, and is asked for each time.
-// - Buffers are lists of memory segments (guest memory, mostly) that add up to whole sectors; segments themselves may be of any length.
-//   The caller keeps the segments and what they point to valid until the task has ended; the implementation touches them never after.
-// - Memory may change under a write (a guest is not trusted): each byte is read at most once, or copied first where a layer must see it twice.
-// - Zero sectors that start no later than the end succeed. Past the end, or overflow: `illegal_block`. A length that is no whole number of sectors: `invalid_input`. A change asked of
-//   a read-only disk: `read_only`, before anything is touched. The handle checks all three; a backend checks its own range again, and never panics.
-// - Completed writes may be lost with the power until a flush that began after their completion has ended, unless `fua` was asked.
-// - Operations may run concurrently and complete in any order. Two that overlap, at least one a write, have no order: every sector is as one of them
-//   left it, whole. An operation may be carried out when it is called, when it is awaited, or at any time between; what is called is awaited.
-// - Operations may be called on any executor, unless the composition says otherwise; each completes on the executor that awaits it.
-// - Cancelling asks; the task still ends by itself, within a bound, and exactly once. A read or write that failed may have been done in part.
-// - Zero and hole are facts, not bytes: `unmap` and `write_zeroes` are forwarded as such, and `block_status` tells what is known.
+// - A disk is `sector_count()` sectors of `facts().sector_size` bytes, fewer than 2^63 bytes in all. Facts never
+//   change; the size may, and is asked for each time.
+// - Buffers are lists of memory segments (guest memory, mostly) that add up to whole sectors; segments themselves may
+//   be of any length. The caller keeps the segments and what they point to valid until the task has ended; the
+//   implementation touches them never after.
+// - Memory may change under a write (a guest is not trusted): each byte is read at most once, or copied first where a
+//   layer must see it twice.
+// - Zero sectors that start no later than the end succeed. Past the end, or overflow: `illegal_block`. A length that is
+//   no whole number of sectors: `invalid_input`. A change asked of a read-only disk: `read_only`, before anything is
+//   touched. The handle checks all three; a backend checks its own range again, and never panics.
+// - Completed writes may be lost with the power until a flush that began after their completion has ended, unless `fua`
+//   was asked.
+// - Operations may run concurrently and complete in any order. Two that overlap, at least one a write, have no order:
+//   every sector is as one of them left it, whole. An operation may be carried out when it is called, when it is
+//   awaited, or at any time between; what is called is awaited.
+// - Operations may be called on any executor, unless the composition says otherwise; each completes on the executor
+//   that awaits it.
+// - Cancelling asks; the task still ends by itself, within a bound, and exactly once. A read or write that failed may
+//   have been done in part.
+// - Zero and hole are facts, not bytes: `unmap` and `write_zeroes` are forwarded as such, and `block_status` tells what
+//   is known.
 #pragma once
 
 #include <array>
@@ -31,9 +40,11 @@ namespace undercroft {
 u64 total_bytes(SegmentList segments);
 
 enum class UnmapBehavior : u8 {
-    zeroes,       ///< unmapped sectors read as zeros
-    unspecified,  ///< until written they read, always alike, as zeros, as before, or as bytes that nobody wrote (an encrypted disk over zeros)
-    ignored,      ///< unmap succeeds and does nothing
+    zeroes,  ///< unmapped sectors read as zeros
+    /// Until written they read, always alike, as zeros, as before, or as bytes that nobody wrote (an encrypted disk over
+    /// one that reads as zeros).
+    unspecified,
+    ignored,  ///< unmap succeeds and does nothing
 };
 
 enum class ForceUnitAccess : bool { no = false, yes = true };
@@ -47,8 +58,8 @@ struct DiskFacts {
     bool read_only = false;
     UnmapBehavior unmap = UnmapBehavior::ignored;
     u32 optimal_unmap_sectors = 1;  ///< granularity, at least 1
-    /// `block_status` knows every sector: `zero` for each that was never written or was unmapped, never `unknown`. Then `unmap` is `zeroes`. Only over such a
-    /// disk can an encrypted one tell its holes.
+    /// `block_status` knows every sector: `zero` for each that was never written or was unmapped, never `unknown`. Then
+    /// `unmap` is `zeroes`. Only over such a disk can an encrypted one tell its holes.
     bool knows_holes = false;
 };
 
@@ -69,8 +80,8 @@ struct SectorRange {
     u64 count;
 };
 
-/// What an implementation implements. Ranges and sizes that arrive here were checked by the handle against `facts` and `sector_count`, but the disk may
-/// have shrunk since: check again. Must outlive its tasks.
+/// What an implementation implements. Ranges and sizes that arrive here were checked by the handle against `facts` and
+/// `sector_count`, but the disk may have shrunk since: check again. Must outlive its tasks.
 class DiskInterface {
 public:
     virtual ~DiskInterface() = default;
@@ -97,7 +108,8 @@ public:
 /// The handle: cheap to copy, caches the facts after checking them, checks every range, and forwards every operation.
 class Disk {
 public:
-    /// Wraps `implementation`. `invalid_input` where there is none, or its facts contradict the contract (sector size no power of two, ...).
+    /// Wraps `implementation`. `invalid_input` where there is none, or its facts contradict the contract (sector size
+    /// no power of two, ...).
     static DiskResult<Disk> create(std::shared_ptr<DiskInterface> implementation);
 
     /// As they were when the handle was created: they never change.
@@ -106,7 +118,8 @@ public:
     /// The size now, in sectors.
     u64 sector_count() const { return implementation_->sector_count(); }
 
-    // The operations of `DiskInterface`, checked as the contract says. A handle that goes away does not end them: whoever holds the last one waits first.
+    // The operations of `DiskInterface`, checked as the contract says. A handle that goes away does not end them:
+    // whoever holds the last one waits first.
     Task<DiskResult<void>> read(u64 sector, SegmentList into, CancelToken cancel = {}) const;
     Task<DiskResult<void>> write(u64 sector, SegmentList from, ForceUnitAccess fua = ForceUnitAccess::no,
                                  CancelToken cancel = {}) const;

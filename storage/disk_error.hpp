@@ -1,4 +1,5 @@
-// What can go wrong with a disk operation: one small enum. Each frontend has one table from it to its protocol's status.
+// What can go wrong with a disk operation: one small enum. Each frontend has one table from it to its protocol's
+// status.
 #pragma once
 
 #include "kernel/base/result.hpp"

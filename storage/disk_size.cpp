@@ -5,8 +5,8 @@
 
 namespace undercroft {
 
-// One wait, in its coroutine's frame. Whoever changes the size unlinks it and posts it to its executor; from then on the frame must stay until the post has
-// run, whatever else ends the wait.
+// One wait, in its coroutine's frame. Whoever changes the size unlinks it and posts it to its executor; from then on
+// the frame must stay until the post has run, whatever else ends the wait.
 class DiskSize::Watcher : public Work {
 public:
     Watcher() : Work(&Watcher::run), executor(Executor::current()) {}

@@ -1,5 +1,5 @@
-// A disk's size in sectors, where it may change under way: read from anywhere, set from anywhere, and waited for. Behind `sector_count` and
-// `wait_for_resize` of every backend that can be resized.
+// A disk's size in sectors, where it may change under way: read from anywhere, set from anywhere, and waited for.
+// Behind `sector_count` and `wait_for_resize` of every backend that can be resized.
 #pragma once
 
 #include "storage/disk.hpp"
@@ -19,7 +19,8 @@ public:
     void set(u64 sectors);
     /// Ends every wait, and each that comes later, with `gone`.
     void close();
-    /// Ends when the size is not `known_sectors` (at once, if it is not now), with the size; or with `cancelled` or `gone`.
+    /// Ends when the size is not `known_sectors` (at once, if it is not now), with the size; or with `cancelled` or
+    /// `gone`.
     Task<DiskResult<u64>> wait(u64 known_sectors, CancelToken cancel);
 
 private:

@@ -1,4 +1,5 @@
-// Walking a scatter-gather list: what layers and backends share. No checks of what a guest said: lists are the frontends' work.
+// Walking a scatter-gather list: what layers and backends share. No checks of what a guest said: lists are the
+// frontends' work.
 #pragma once
 
 #include <algorithm>

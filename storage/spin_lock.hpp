@@ -1,5 +1,5 @@
-// A spin lock for the few places of the disk stack that several virtual processors may enter: sizes that change, the RAM disk's table. Nothing is awaited
-// while one is held, and interrupt handlers take none.
+// A spin lock for the few places of the disk stack that several virtual processors may enter: sizes that change, the
+// RAM disk's table. Nothing is awaited while one is held, and interrupt handlers take none.
 #pragma once
 
 #include <atomic>

@@ -1,6 +1,7 @@
-// The configuration: one JSON document (RFC 8259), the same for image and host. It is read whole, every error in it is reported with its path, and only a
-// document without errors becomes a `Configuration`. docs/configuration.md describes the document, docs/config.schema.json is its schema.
-// Leaves out what needs more than the document: whether a key exists, whether a device answers (storage/pipeline.hpp).
+// The configuration: one JSON document (RFC 8259), the same for image and host. It is read whole, every error in it is
+// reported with its path, and only a document without errors becomes a `Configuration`. docs/configuration.md describes
+// the document, docs/config.schema.json is its schema. Leaves out what needs more than the document: whether a key
+// exists, whether a device answers (storage/pipeline.hpp).
 #pragma once
 
 #include <memory>
@@ -13,7 +14,8 @@
 
 namespace undercroft {
 
-/// What is wrong, and where in the document: `storage_controllers[0].luns[1].disk.crypt.key`. The path is empty for the document as a whole.
+/// What is wrong, and where in the document: `storage_controllers[0].luns[1].disk.crypt.key`. The path is empty for the
+/// document as a whole.
 struct ConfigError {
     std::string path;
     std::string message;
@@ -49,7 +51,8 @@ struct RamDiskConfig {
     u32 sector_size;
 };
 
-/// AES-256-XTS over another disk: `{"crypt": {"key": "demo", "over": {...}}}`. The key is named; its bytes are elsewhere.
+/// AES-256-XTS over another disk: `{"crypt": {"key": "demo", "over": {...}}}`. The key is named; its bytes are
+/// elsewhere.
 struct CryptDiskConfig {
     std::string key;
     std::unique_ptr<DiskConfig> over;
@@ -90,7 +93,8 @@ struct Configuration {
 /// Reads and validates a document. On failure: every error found, in the document's order.
 Result<Configuration, ConfigErrors> parse_configuration(std::string_view json);
 
-/// Reads and validates one disk in the one-line grammar: `crypt:xts-aes-256:KEY:DISK`, `nvme:PCI/NAMESPACE`, `mem:SIZE`. `path` is what errors are reported under.
+/// Reads and validates one disk in the one-line grammar: `crypt:xts-aes-256:KEY:DISK`, `nvme:PCI/NAMESPACE`,
+/// `mem:SIZE`. `path` is what errors are reported under.
 Result<DiskConfig, ConfigErrors> parse_disk(std::string_view text, std::string path = {});
 
 /// The one-line grammar's form of `disk`.

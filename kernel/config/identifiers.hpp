@@ -1,4 +1,5 @@
-// The small texts of a configuration and what they mean: PCI addresses, GUIDs, key names, sizes. All are parsed whole: trailing characters are an error.
+// The small texts of a configuration and what they mean: PCI addresses, GUIDs, key names, sizes. All are parsed whole:
+// trailing characters are an error.
 #pragma once
 
 #include <array>

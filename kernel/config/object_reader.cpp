@@ -116,7 +116,8 @@ const char* type_name(const JsonValue& value) {
 ObjectReader::ObjectReader(ConfigReport& report, const JsonValue& value, std::string path)
     : report_(report), value_(value.IsObject() ? &value : nullptr), path_(std::move(path)) {
     if (value_ == nullptr) {
-        report_.error(path_, std::string(path_.empty() ? "the document " : "") + "must be an object, not " + type_name(value));
+        report_.error(path_,
+                      std::string(path_.empty() ? "the document " : "") + "must be an object, not " + type_name(value));
         return;
     }
     if (value.MemberCount() > object_properties_max) {

@@ -1,5 +1,6 @@
-// Reading JSON objects against what they should hold. A reader remembers which properties were asked for, so that at the end it can name those that nobody
-// knows. It reports and goes on: a document's errors are found all at once. Private to kernel/config.
+// Reading JSON objects against what they should hold. A reader remembers which properties were asked for, so that at
+// the end it can name those that nobody knows. It reports and goes on: a document's errors are found all at once.
+// Private to kernel/config.
 #pragma once
 
 #include <rapidjson/document.h>

@@ -1,5 +1,5 @@
-// The RAM disk's table: root -> leaf -> chunk, and in each chunk one presence bit a sector. A sector that is not present is zero in memory too, so that
-// reading needs no look at the bits; they are for `block_status`.
+// The RAM disk's table: root -> leaf -> chunk, and in each chunk one presence bit a sector. A sector that is not
+// present is zero in memory too, so that reading needs no look at the bits; they are for `block_status`.
 #include "storage/backends/ram_disk.hpp"
 
 #include <algorithm>

@@ -1,6 +1,7 @@
-// A disk in memory: sparse, in chunks that exist from the first write on; live resizable. Every operation is carried out when it is called. Writes are as
-// durable as memory is: flush and FUA have nothing to do. It never waits, and has no faults but one: a write past the memory budget is `medium_write`.
-// May be used on several virtual processors: a spin lock, held for one chunk's copy at a time, guards the table.
+// A disk in memory: sparse, in chunks that exist from the first write on; live resizable. Every operation is carried
+// out when it is called. Writes are as durable as memory is: flush and FUA have nothing to do. It never waits, and has
+// no faults but one: a write past the memory budget is `medium_write`. May be used on several virtual processors: a
+// spin lock, held for one chunk's copy at a time, guards the table.
 #pragma once
 
 #include "storage/disk_size.hpp"
@@ -22,7 +23,8 @@ public:
     /// The largest size that `create` and `resize` take.
     static constexpr u64 size_bytes_max = 4096 * gib;
 
-    /// `invalid_input` for a sector size or a size outside the bounds above, `io` where there is no memory for the table.
+    /// `invalid_input` for a sector size or a size outside the bounds above, `io` where there is no memory for the
+    /// table.
     static DiskResult<std::shared_ptr<RamDisk>> create(const RamDiskOptions& options);
     ~RamDisk() override;
 
@@ -38,8 +40,8 @@ public:
     Task<DiskResult<void>> eject() override;
     Task<DiskResult<u64>> wait_for_resize(u64 known_sectors, CancelToken cancel) override;
 
-    /// Changes the size; what lies past a smaller one is dropped, and reads as zeros should the disk grow again. `invalid_input` past `size_bytes_max`,
-    /// `io` where there is no memory for the table.
+    /// Changes the size; what lies past a smaller one is dropped, and reads as zeros should the disk grow again.
+    /// `invalid_input` past `size_bytes_max`, `io` where there is no memory for the table.
     DiskResult<void> resize(u64 sectors);
     /// Bytes that chunks and their tables take now.
     u64 memory_used_bytes() const;

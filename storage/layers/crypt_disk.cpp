@@ -1,4 +1,5 @@
-// The passes over the data: between the caller's segments, which may split sectors anywhere, and bounce memory, which never does.
+// The passes over the data: between the caller's segments, which may split sectors anywhere, and bounce memory, which
+// never does.
 #include "storage/layers/crypt_disk.hpp"
 
 #include <algorithm>

@@ -1,20 +1,24 @@
-// Encryption of a disk: AES-256-XTS, data unit = sector, tweak = sector number; byte for byte what dm-crypt writes as `aes-xts-plain64` with its
-// `sector_size` set to the disk's. Leaves out other ciphers, integrity (XTS has none) and key management: a key is 64 bytes that somebody hands in.
+// Encryption of a disk: AES-256-XTS, data unit = sector, tweak = sector number; byte for byte what dm-crypt writes as
+// `aes-xts-plain64` with its `sector_size` set to the disk's. Leaves out other ciphers, integrity (XTS has none) and
+// key management: a key is 64 bytes that somebody hands in.
 //
 // What goes through bounce memory is ciphertext only, in both directions:
-// - A write encrypts from the caller's memory into bounce memory in one pass, which is also the copy: each byte of a guest is read once.
-// - A read puts ciphertext into bounce memory and decrypts from there into the caller's: a guest never sees ciphertext in its buffer, and cannot change
-//   it between the device and the decryption.
+// - A write encrypts from the caller's memory into bounce memory in one pass, which is also the copy: each byte of a
+//   guest is read once.
+// - A read puts ciphertext into bounce memory and decrypts from there into the caller's: a guest never sees ciphertext
+//   in its buffer, and cannot change it between the device and the decryption.
 //
 // Zeros and holes. Whether a sector that was never written reads as zeros depends on what the disk below can tell:
-// - It knows its holes (`facts().knows_holes`: RAM disk, layered and sqlite layers). Then a hole below is a hole here and reads as zeros, `unmap` is `zeroes`,
-//   and `write_zeroes` that may unmap is `unmap` below, followed by a flush for FUA. It is never `write_zeroes` below: that may as well store
-//   zeros, which are data below and garbage here.
-//   A sector that is all zero below although block status said `data` became a hole in between, and reads as zeros too: a sector of ciphertext that
-//   is all zero by itself has a chance of 2^-4096.
-// - It cannot tell (NVMe, files and devices that hold somebody's dm-crypt data). Then every sector is decrypted, what was never written or was unmapped
-//   reads as decrypted zeros (as it does under dm-crypt), `unmap` is at best `unspecified`, and `write_zeroes` encrypts zeros and writes them.
-// Without leave to unmap, zeros are always encrypted and written. Unmapping tells the disk below which sectors are in use; configure it away where that matters.
+// - It knows its holes (`facts().knows_holes`: RAM disk, layered and sqlite layers). Then a hole below is a hole here
+//   and reads as zeros, `unmap` is `zeroes`, and `write_zeroes` that may unmap is `unmap` below, followed by a flush
+//   for FUA. It is never `write_zeroes` below: that may as well store zeros, which are data below and garbage here. A
+//   sector that is all zero below although block status said `data` became a hole in between, and reads as zeros too: a
+//   sector of ciphertext that is all zero by itself has a chance of 2^-4096.
+// - It cannot tell (NVMe, files and devices that hold somebody's dm-crypt data). Then every sector is decrypted, what
+//   was never written or was unmapped reads as decrypted zeros (as it does under dm-crypt), `unmap` is at best
+//   `unspecified`, and `write_zeroes` encrypts zeros and writes them.
+// Without leave to unmap, zeros are always encrypted and written. Unmapping tells the disk below which sectors are in
+// use: that is not hidden.
 #pragma once
 
 #include "kernel/crypto/xts.hpp"
@@ -26,8 +30,8 @@ class SegmentCursor;
 
 class CryptDisk final : public DiskInterface {
 public:
-    /// Encrypts `below` under `key` (data key, then tweak key; still the caller's, to be wiped). `bounce` outlives the disk.
-    /// `invalid_input`: equal key halves, or sectors larger than 4 KiB. `io`: no memory for the expanded key.
+    /// Encrypts `below` under `key` (data key, then tweak key; still the caller's, to be wiped). `bounce` outlives the
+    /// disk. `invalid_input`: equal key halves, or sectors larger than 4 KiB. `io`: no memory for the expanded key.
     static DiskResult<std::shared_ptr<CryptDisk>>
     create(Disk below, std::span<const std::byte, XtsCipher::key_bytes> key, BounceSource& bounce);
 

@@ -8,6 +8,7 @@
 
 namespace undercroft::test {
 
+/// nvme_fixture.cpp: our driver on our controller over a RAM disk.
 std::unique_ptr<DiskFixture> make_nvme_fixture(const DiskRecipe& recipe, u32 sector_size, bool encrypted);
 
 namespace {
@@ -81,6 +82,12 @@ DiskFactory factory(std::string name, Arguments... arguments) {
             }};
 }
 
+DiskFactory nvme_factory(const char* name, u32 sector_size, bool encrypted) {
+    return {.name = name,
+            .make = [=](const DiskRecipe& recipe) { return make_nvme_fixture(recipe, sector_size, encrypted); },
+            .makes_read_only = false};
+}
+
 }  // namespace
 
 const std::vector<DiskFactory>& all_disks() {
@@ -93,17 +100,10 @@ const std::vector<DiskFactory>& all_disks() {
         factory<CryptFixture>("crypt over slow RAM disk, 512", 512u, true),
         factory<CryptFixture>("crypt over slow RAM disk, 4096", 4096u, true),
         factory<CryptFixture>("crypt over a disk that cannot tell holes, 512", 512u, true, true),
-#if defined(UNDERCROFT_WITH_NVME_DISK)
-        {.name = "NVMe disk, 512",
-         .make = [](const DiskRecipe& r) { return make_nvme_fixture(r, 512, false); },
-         .makes_read_only = false},
-        {.name = "NVMe disk, 4096",
-         .make = [](const DiskRecipe& r) { return make_nvme_fixture(r, 4096, false); },
-         .makes_read_only = false},
-        {.name = "crypt over NVMe disk, 4096",
-         .make = [](const DiskRecipe& r) { return make_nvme_fixture(r, 4096, true); },
-         .makes_read_only = false},
-#endif
+        nvme_factory("NVMe disk, 512", 512, false),
+        nvme_factory("NVMe disk, 4096", 4096, false),
+        nvme_factory("crypt over NVMe disk, 512", 512, true),
+        nvme_factory("crypt over NVMe disk, 4096", 4096, true),
     };
     return factories;
 }

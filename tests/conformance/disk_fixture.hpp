@@ -1,4 +1,5 @@
-// One disk with everything it stands on, as the conformance suite meets it. Each kind of disk adds a factory to `all_disks` in disk_factories.cpp.
+// One disk with everything it stands on, as the conformance suite meets it. Each kind of disk adds a factory to
+// `all_disks` in disk_factories.cpp.
 #pragma once
 
 #include <algorithm>
@@ -13,7 +14,8 @@
 
 namespace undercroft::test {
 
-/// The base of every fixture: executor and virtual time. Derived fixtures own what is below the disk, and release `disk` before it.
+/// The base of every fixture: executor and virtual time. Derived fixtures own what is below the disk, and release
+/// `disk` before it.
 class DiskFixture {
 public:
     virtual ~DiskFixture() = default;

@@ -1,4 +1,5 @@
-// Disks that tests and benchmarks put under or over others: one that forwards everything, one that takes its time, one that stores nothing, one that is held.
+// Disks that tests and benchmarks put under or over others: one that forwards everything, one that takes its time, one
+// that stores nothing, one that is held.
 #pragma once
 
 #include <vector>
@@ -102,7 +103,8 @@ private:
     u32 sector_size_;
 };
 
-/// Holds reads, writes and flushes until it is released or they are cancelled; notes what was asked of it, and with what.
+/// Holds reads, writes and flushes until it is released or they are cancelled; notes what was asked of it, and with
+/// what.
 class HeldDisk final : public PassThroughDisk {
 public:
     explicit HeldDisk(Disk below) : PassThroughDisk(std::move(below)) {}

@@ -151,7 +151,7 @@ TEST_CASE("a crowd that wants more than there is comes to an end") {
             group.spawn(
                 borrow_repeatedly(pool, seed * 100 + name, name % 3 == 0 ? source.token() : CancelToken(), finished));
         }
-                source.cancel();
+        source.cancel();
     }
     processors.run_until([&] { return group.running() == 0; });
     CHECK(finished == 60);

@@ -1,4 +1,5 @@
-// The handle, where the conformance suite cannot look: implementations that contradict themselves, and that nothing wrong gets past the handle.
+// The handle, where the conformance suite cannot look: implementations that contradict themselves, and that nothing
+// wrong gets past the handle.
 #include "storage/disk.hpp"
 
 #include <catch2/catch.hpp>

@@ -1,4 +1,5 @@
-// Any bytes are either a configuration, whose disks survive the way through the one-line grammar, or a list of errors that each say something.
+// Any bytes are either a configuration, whose disks survive the way through the one-line grammar, or a list of errors
+// that each say something.
 #include <cstdlib>
 
 #include "kernel/config/configuration.hpp"

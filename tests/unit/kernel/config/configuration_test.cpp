@@ -1,6 +1,7 @@
-// The example documents: each good one is accepted by the parser and by the schema, each bad one gives exactly the errors that stand beside it, and is refused
-// by the schema as well unless the file says that no schema can tell.
-// To write the expectations anew: UNDERCROFT_WRITE_EXPECTATIONS=1 unit_tests "[config-documents]", and read the difference.
+// The example documents: each good one is accepted by the parser and by the schema, each bad one gives exactly the
+// errors that stand beside it, and is refused by the schema as well unless the file says that no schema can tell. To
+// write the expectations anew: UNDERCROFT_WRITE_EXPECTATIONS=1 unit_tests "[config-documents]", and read the
+// difference.
 #include "kernel/config/configuration.hpp"
 
 #include <rapidjson/schema.h>

@@ -60,8 +60,8 @@ std::string hexadecimal(std::span<const std::byte> bytes) {
     return text;
 }
 
-// Made by Python's cryptography 48.0 (OpenSSL): AES-256-XTS, key byte i = 7 i + 1, plaintext byte i = 13 i + sector, tweak = sector as 16 bytes
-// little-endian; first and last block of the sector.
+// Made by Python's cryptography 48.0 (OpenSSL): AES-256-XTS, key byte i = 7 i + 1, plaintext byte i = 13 i + sector,
+// tweak = sector as 16 bytes little-endian; first and last block of the sector.
 struct ForeignSector {
     u32 sector_size;
     u64 sector;

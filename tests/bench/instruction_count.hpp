@@ -1,5 +1,5 @@
-// Counting instructions where the machine has no performance counters: the work runs once in a child that is single-stepped. Exact for user space; slow, so
-// only for a few operations. Leaves out the kernel's instructions.
+// Counting instructions where the machine has no performance counters: the work runs once in a child that is
+// single-stepped. Exact for user space; slow, so only for a few operations. Leaves out the kernel's instructions.
 #pragma once
 
 #include <sys/ptrace.h>
@@ -16,7 +16,8 @@
 
 namespace undercroft {
 
-/// Instructions of `work` and of what starts and stops it (a few hundred, the same each time); nothing where tracing is not allowed.
+/// Instructions of `work` and of what starts and stops it (a few hundred, the same each time); nothing where tracing is
+/// not allowed.
 inline std::optional<u64> count_instructions(const std::function<void()>& work) {
     pid_t child = fork();
     if (child < 0) {

@@ -1,10 +1,11 @@
-// What one 4 KiB read costs in software: the disk handle, a layer, the RAM disk, encryption, and the emulated NVMe controller on top, each alone and together,
-// on one core, with the share of each.
+// What one 4 KiB read costs in software: the disk handle, a layer, the RAM disk, encryption, and the emulated NVMe
+// controller on top, each alone and together, on one core, with the share of each.
 //
-// Buffers are a ring of 16 pages, the disks 256 KiB, sectors in an order that no prefetcher guesses: what a second-level cache holds, so that software
-// shows, and not the neighbours on the memory bus.
-// Rounds are interleaved (each stack once, then all again), so that a neighbour who slows the machine slows them alike; a figure is the median of its rounds.
-// Leaves out devices, interrupts and a guest: those are counted in the guest (VM exits) and by the conformance of the driver.
+// Buffers are a ring of 16 pages, the disks 256 KiB, sectors in an order that no prefetcher guesses: what a
+// second-level cache holds, so that software shows, and not the neighbours on the memory bus. Rounds are interleaved
+// (each stack once, then all again), so that a neighbour who slows the machine slows them alike; a figure is the median
+// of its rounds. Leaves out devices, interrupts and a guest: those are counted in the guest (VM exits) and by the
+// conformance of the driver.
 #include <algorithm>
 #include <array>
 #include <chrono>
@@ -15,11 +16,11 @@
 #include <string>
 #include <vector>
 
-#include "hostsim/bench/instruction_count.hpp"
 #include "hostsim/platform/real_platform.hpp"
 #include "storage/backends/ram_disk.hpp"
 #include "storage/frontends/nvme/controller.hpp"
 #include "storage/layers/crypt_disk.hpp"
+#include "tests/bench/instruction_count.hpp"
 #include "tests/support/nvme_guest.hpp"
 #include "tests/support/test_disks.hpp"
 
@@ -73,7 +74,8 @@ public:
         double ns = std::chrono::duration<double, std::nano>(end - begin).count();
         samples_.push_back(ns / static_cast<double>(operations));
     }
-    /// Instructions of one read. What a run takes by itself falls out as the difference of two, or is spread over a batch.
+    /// Instructions of one read. What a run takes by itself falls out as the difference of two, or is spread over a
+    /// batch.
     void count() {
         usize operations = std::max(operations_counted, batch());
         std::optional<u64> once = count_instructions([&] { run(operations); });
