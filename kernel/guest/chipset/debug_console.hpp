@@ -26,7 +26,10 @@ public:
 
     explicit DebugConsole(DebugLineSink& sink) : sink_(sink) {}
 
-    Result<void> add_to(GuestBus& bus) { return bus.add_ports(*this, port, 1); }
+    Result<void> add_to(GuestBus& bus) {
+        TRY(bus.add_ports(*this, port, 1));
+        return {};
+    }
 
     u64 read_port(u16, AccessSize) override { return port; }
     void write_port(u16, AccessSize, u64 value) override;

@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "kernel/guest/emulator/decode_cache.hpp"
+
 namespace undercroft {
 
 namespace {
@@ -38,17 +40,23 @@ u64 instruction_pointer_mask(const CpuState& cpu) {
 u64 next_instruction(const CpuState& cpu, u8 length) { return (cpu.rip + length) & instruction_pointer_mask(cpu); }
 
 Emulated<void> decode(const LinearMemory& memory, const CpuState& cpu, std::span<const u8> fetched,
-                      DecodedInstruction& decoded) {
+                      DecodedInstruction& decoded, DecodeCache* cache) {
     ZydisDecoder decoder = decoder_for(cpu);
     usize count = std::min(fetched.size(), instruction_bytes_max);
     std::copy_n(fetched.begin(), count, decoded.bytes);
     for (;;) {
         decoded.byte_count = static_cast<u8>(count);
+        if (cache != nullptr && count > 0 && cache->find(decoder.machine_mode, cpu.rip, decoded)) {
+            return {};
+        }
         ZyanStatus status = ZYDIS_STATUS_NO_MORE_DATA;
         if (count > 0) {
             status = ZydisDecoderDecodeFull(&decoder, decoded.bytes, count, &decoded.info, decoded.operands);
         }
         if (ZYAN_SUCCESS(status)) {
+            if (cache != nullptr) {
+                cache->store(decoder.machine_mode, cpu.rip, decoded);
+            }
             return {};
         }
         if (status != ZYDIS_STATUS_NO_MORE_DATA || count == instruction_bytes_max) {

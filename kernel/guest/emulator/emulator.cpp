@@ -3,6 +3,7 @@
 
 #include <cstring>
 
+#include "kernel/guest/emulator/decode_cache.hpp"
 #include "kernel/guest/emulator/execution.hpp"
 
 namespace undercroft {
@@ -19,13 +20,19 @@ EmulationResult result_of(const DecodedInstruction& decoded, const EmulationFaul
     return result;
 }
 
+}  // namespace
+
+InstructionEmulator::InstructionEmulator(const GuestMemory& memory, GuestBus& bus)
+    : memory_(memory), bus_(bus), cache_(std::make_unique<DecodeCache>()) {}
+
+InstructionEmulator::~InstructionEmulator() = default;
+
 template <typename Run>
-EmulationResult carry_out(const GuestMemory& memory, GuestBus& bus, CpuState& cpu, std::span<const u8> fetched,
-                          Run run) {
+EmulationResult InstructionEmulator::carry_out(CpuState& cpu, std::span<const u8> fetched, Run run) {
     CpuState working = cpu;
-    LinearMemory linear_memory(memory, bus, working);
+    LinearMemory linear_memory(memory_, bus_, working);
     DecodedInstruction decoded;
-    if (auto outcome = decode(linear_memory, working, fetched, decoded); !outcome.has_value()) {
+    if (auto outcome = decode(linear_memory, working, fetched, decoded, cache_.get()); !outcome.has_value()) {
         return result_of(decoded, outcome.error());
     }
     Execution execution(linear_memory, working, decoded);
@@ -35,22 +42,19 @@ EmulationResult carry_out(const GuestMemory& memory, GuestBus& bus, CpuState& cp
     return outcome.has_value() ? EmulationResult{} : result_of(decoded, outcome.error());
 }
 
-}  // namespace
-
 EmulationResult InstructionEmulator::emulate(CpuState& cpu, std::span<const u8> fetched) {
-    return carry_out(memory_, bus_, cpu, fetched, [](Execution& execution) { return execution.run(); });
+    return carry_out(cpu, fetched, [](Execution& execution) { return execution.run(); });
 }
 
 EmulationResult InstructionEmulator::emulate_string_io(CpuState& cpu, const StringIo& access,
                                                        std::span<const u8> fetched) {
-    return carry_out(memory_, bus_, cpu, fetched,
-                     [&](Execution& execution) { return execution.run_string_io(bus_, access); });
+    return carry_out(cpu, fetched, [&](Execution& execution) { return execution.run_string_io(bus_, access); });
 }
 
 u8 InstructionEmulator::instruction_length(const CpuState& cpu, std::span<const u8> fetched) {
     LinearMemory linear_memory(memory_, bus_, cpu);
     DecodedInstruction decoded;
-    return decode(linear_memory, cpu, fetched, decoded).has_value() ? decoded.info.length : 0;
+    return decode(linear_memory, cpu, fetched, decoded, cache_.get()).has_value() ? decoded.info.length : 0;
 }
 
 }  // namespace undercroft

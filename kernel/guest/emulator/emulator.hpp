@@ -6,6 +6,7 @@
 // Sources: AMD64 Architecture Programmer's Manual volumes 2 (paging, chapter 5) and 3 (instructions).
 #pragma once
 
+#include <memory>
 #include <span>
 
 #include "kernel/guest/bus.hpp"
@@ -52,13 +53,18 @@ struct StringIo {
     bool has_rep;
 };
 
-/// Stateless but for its references; any number of processors may use one at the same time.
+class DecodeCache;
+
+/// Keeps nothing but decoded instructions; any number of processors may use one at the same time.
 class InstructionEmulator {
 public:
     /// Iterations of a REP that one call carries out at most; the guest then runs into the same instruction again.
     static constexpr u32 repetitions_max = 4096;
 
-    InstructionEmulator(const GuestMemory& memory, GuestBus& bus) : memory_(memory), bus_(bus) {}
+    InstructionEmulator(const GuestMemory& memory, GuestBus& bus);
+    InstructionEmulator(const InstructionEmulator&) = delete;
+    InstructionEmulator& operator=(const InstructionEmulator&) = delete;
+    ~InstructionEmulator();
 
     /// Emulates the instruction at CS:RIP. `fetched` holds its bytes where the CPU hands them over (decode assists);
     /// empty otherwise: it is fetched here.
@@ -73,8 +79,12 @@ public:
     u8 instruction_length(const CpuState& cpu, std::span<const u8> fetched = {});
 
 private:
+    template <typename Run>
+    EmulationResult carry_out(CpuState& cpu, std::span<const u8> fetched, Run run);
+
     const GuestMemory& memory_;
     GuestBus& bus_;
+    std::unique_ptr<DecodeCache> cache_;
 };
 
 }  // namespace undercroft

@@ -69,7 +69,7 @@ void check_against_decoder(const CpuState& before, const CpuState& after, const 
                            const GuestMemory& memory, GuestBus& bus) {
     LinearMemory linear(memory, bus, before);
     static DecodedInstruction decoded;
-    if (!decode(linear, before, {}, decoded).has_value()) {
+    if (!decode(linear, before, {}, decoded, nullptr).has_value()) {
         ASSERT(result.status != EmulationStatus::done || before.is_paging());
         return;
     }
@@ -159,7 +159,8 @@ extern "C" int LLVMFuzzerTestOneInput(const unsigned char* data, std::size_t siz
         }
     }
 
-    InstructionEmulator emulator(memory, bus);
+    // It keeps what it decoded: later runs check that against a fresh decoder.
+    static InstructionEmulator emulator(memory, bus);
     CpuState before = cpu;
     if ((options & 32) != 0) {
         StringIo access{static_cast<u16>(cpu.general[2]), AccessSize::word, (options & 64) != 0, (options & 128) != 0};

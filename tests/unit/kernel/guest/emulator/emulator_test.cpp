@@ -226,6 +226,27 @@ TEST_CASE("what it does not know is unsupported, with the bytes for the log") {
     CHECK(machine.emulator.instruction_length(machine.cpu) == 0);
 }
 
+TEST_CASE("the same bytes at the same place mean something else in another mode, and after they changed") {
+    EmulatorMachine machine;
+    machine.reg(Gpr::rdi) = device;
+    machine.device_put<u64>(0, 0x1122'3344'5566'7788);
+    CHECK(machine.run({0x48, 0x8B, 0x07}).status == EmulationStatus::done);  // mov rax, [rdi]
+    CHECK(machine.reg(Gpr::rax) == 0x1122'3344'5566'7788);
+    machine.enter_32bit_unpaged();
+    CHECK(machine.emulator.emulate(machine.cpu).status == EmulationStatus::done);  // dec eax
+    CHECK(machine.reg(Gpr::rax) == 0x5566'7787);
+    CHECK(machine.cpu.rip == EmulatorMachine::code_address + 1);
+    machine.enter_64bit();
+    CHECK(machine.run({0x48, 0x8B, 0x1F}).status == EmulationStatus::done);  // mov rbx, [rdi]
+    CHECK(machine.reg(Gpr::rbx) == 0x1122'3344'5566'7788);
+    // A shorter piece of what is kept is not enough to find it.
+    machine.cpu.rip = EmulatorMachine::code_address;
+    u8 begin[] = {0x48, 0x8B};
+    machine.place({0x48, 0x8B, 0x0F});
+    CHECK(machine.emulator.emulate(machine.cpu, begin).status == EmulationStatus::done);
+    CHECK(machine.reg(Gpr::rcx) == 0x1122'3344'5566'7788);
+}
+
 struct TestVectors : VectorRegisters {
     u8 registers[16][32] = {};
     void read_vector(unsigned index, std::span<std::byte> bytes) override {
