@@ -1,5 +1,7 @@
-// NVMe submission and completion queue entries, opcodes, status codes, data pointers, and the data that commands carry from the host.
-// Left out: fabrics, other I/O command sets, directives, end-to-end protection. Sources: base 2.0 sections 3.3.3, 4.1, 5; NVM 1.0 section 3.
+// NVMe submission and completion queue entries, opcodes, status codes, data pointers, and the data that commands carry
+// from the host.
+// Left out: fabrics, other I/O command sets, directives, end-to-end protection. Sources: base 2.0 sections 3.3.3, 4.1,
+// 5; NVM 1.0 section 3.
 #pragma once
 
 #include "kernel/base/endian.hpp"

@@ -1,6 +1,6 @@
 // NVMe controller properties (memory-mapped registers) and doorbells: offsets, and typed snapshots of their values.
-// Left out: controller memory buffer, boot partitions, persistent memory region. Source: base 2.0, section 3.1.3; doorbells:
-// NVMe over PCIe Transport 1.0, section 3.1.2.
+// Left out: controller memory buffer, boot partitions, persistent memory region. Source: base 2.0, section 3.1.3;
+// doorbells: NVMe over PCIe Transport 1.0, section 3.1.2.
 #pragma once
 
 #include "kernel/spec/bits.hpp"

@@ -1,4 +1,5 @@
-// PCI configuration space of a type 0 function, and the capabilities that this tree uses. Left out: bridges, extended configuration space.
+// PCI configuration space of a type 0 function, and the capabilities that this tree uses. Left out: bridges, extended
+// configuration space.
 // Sources: PCI Local Bus 3.0 sections 6.1, 6.2 and 6.8; PCI Express Base 4.0 section 7.5 and 7.7.
 #pragma once
 

@@ -1,5 +1,6 @@
-// A guest that drives an NVMe controller through its registers, rings and messages alone, as a driver would: for tests of the controller, and for whoever
-// wraps the controller as a simulated device. It knows nothing of how the controller is made. One thread; time and processors are the caller's `Machine`.
+// A guest that drives an NVMe controller through its registers, rings and messages alone, as a driver would: for tests
+// of the controller, and for whoever wraps the controller as a simulated device. It knows nothing of how the controller
+// is made. One thread; time and processors are the caller's `Machine`.
 #pragma once
 
 #include <cstdlib>
@@ -212,7 +213,8 @@ public:
     std::optional<nvme::CompletionEntry> poll(GuestQueue& queue, bool acknowledge = true) {
         u64 address = queue.completion_address + u64{queue.head} * sizeof(nvme::CompletionEntry);
         constexpr usize last_dword = offsetof(nvme::CompletionEntry, command_id);
-        // The dword with the phase first, then what was stored before it: the controller may be at it on another thread.
+        // The dword with the phase first, then what was stored before it: the controller may be at it on another
+        // thread.
         // SAFETY: completion entries are 16-byte aligned.
         u32 phase_dword = __atomic_load_n(reinterpret_cast<u32*>(arena_.at(address + last_dword)), __ATOMIC_ACQUIRE);
         if (nvme::StatusField{static_cast<u16>(phase_dword >> 16)}.phase() != queue.phase) {

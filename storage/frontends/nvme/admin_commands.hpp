@@ -1,5 +1,6 @@
 // Admin commands. All run on executor 0. Source: base 2.0 section 5.
-// Left out (and not announced): namespace management, firmware, security, self-test, Format NVM, Sanitize, directives; keep alive is refused.
+// Left out (and not announced): namespace management, firmware, security, self-test, Format NVM, Sanitize, directives;
+// keep alive is refused.
 #pragma once
 
 #include "storage/frontends/nvme/events.hpp"

@@ -60,7 +60,8 @@ u32 CompletionQueue::reserve(u32 wanted) {
         if (setup_.event_index == nullptr) {
             return 0;
         }
-        // Ask for an MMIO write at the next head; then look once more, for the host may have moved it before it saw that.
+        // Ask for an MMIO write at the next head; then look once more, for the host may have moved it before it saw
+        // that.
         store_guest_u32(setup_.event_index, head_);
         std::atomic_thread_fence(std::memory_order_seq_cst);
         if (!take_shadow_head()) {
@@ -128,7 +129,8 @@ void CompletionQueue::on_timer(Timer& self) {
 u64 CompletionQueue::coalescing_time_ns() const {
     bool applies = coalescing_ != nullptr && !coalescing_->disabled[setup_.vector].load(std::memory_order_relaxed) &&
                    unsignalled_ <= coalescing_->threshold_minus_one.load(std::memory_order_relaxed);
-    return applies ? coalescing_->time_100us.load(std::memory_order_relaxed) * 100 * nanoseconds_per_microsecond : 0;
+    return applies ? u64{coalescing_->time_100us.load(std::memory_order_relaxed)} * 100 * nanoseconds_per_microsecond
+                   : 0;
 }
 
 void CompletionQueue::raise_interrupt(Urgency urgency) {

@@ -1,7 +1,9 @@
-// A completion queue: where several submission queues, on several virtual processors, post. A spin lock guards tail, head and phase for a few stores.
+// A completion queue: where several submission queues, on several virtual processors, post. A spin lock guards tail,
+// head and phase for a few stores.
 //
-// Room is reserved before a command is started, so posting never waits: a queue whose host does not read completions starts no more commands, which is
-// all the pressure there is. Interrupts are raised from the executor's queue, one for all that was posted until then.
+// Room is reserved before a command is started, so posting never waits: a queue whose host does not read completions
+// starts no more commands, which is all the pressure there is. Interrupts are raised from the executor's queue, one for
+// all that was posted until then.
 #pragma once
 
 #include <atomic>
@@ -37,7 +39,8 @@ public:
         u32 entries = 0;
         bool interrupts = false;
         u16 vector = 0;
-        /// The host's head in shared memory, and the value past which the host tells us by MMIO; or none. Guest memory, 4-byte aligned.
+        /// The host's head in shared memory, and the value past which the host tells us by MMIO; or none. Guest memory,
+        /// 4-byte aligned.
         std::byte* shadow_head = nullptr;
         std::byte* event_index = nullptr;
     };
@@ -54,7 +57,8 @@ public:
     /// Starts to use shared memory for the head; the last one written by MMIO stays true until the host writes another.
     void use_shadow(std::byte* shadow_head, std::byte* event_index);
 
-    /// Room for up to `wanted` completions; fewer, or 0, where there is less. After 0 the next doorbell write gives `unblocked`.
+    /// Room for up to `wanted` completions; fewer, or 0, where there is less. After 0 the next doorbell write gives
+    /// `unblocked`.
     u32 reserve(u32 wanted);
     void unreserve(u32 count);
     /// Posts into reserved room.

@@ -1,10 +1,12 @@
-// The emulated NVMe controller: a PCI function (class 010802h) whose BAR0 holds registers, doorbells and the MSI-X table. Its namespaces are disks.
+// The emulated NVMe controller: a PCI function (class 010802h) whose BAR0 holds registers, doorbells and the MSI-X
+// table. Its namespaces are disks.
 //
-// Threads: register and doorbell accesses come from any virtual processor at any time and never wait. Enabling, disabling and shutdown are done by a
-// coroutine on executor 0; I/O queues are spread over all executors (queue_set.hpp). CSTS.RDY becomes 0 only when no task of any executor can touch
-// guest memory any more.
+// Threads: register and doorbell accesses come from any virtual processor at any time and never wait. Enabling,
+// disabling and shutdown are done by a coroutine on executor 0; I/O queues are spread over all executors
+// (queue_set.hpp). CSTS.RDY becomes 0 only when no task of any executor can touch guest memory any more.
 //
-// Registers: base 2.0 section 3.1; enable and reset: sections 3.5 to 3.7. Left out: subsystem reset, controller memory buffer, INTx and MSI.
+// Registers: base 2.0 section 3.1; enable and reset: sections 3.5 to 3.7. Left out: subsystem reset, controller memory
+// buffer, INTx and MSI.
 #pragma once
 
 #include <memory>

@@ -1,4 +1,5 @@
-// The error information log: the newest failures, kept in a ring. Any virtual processor may record. Source: base 2.0 section 5.16.1.2.
+// The error information log: the newest failures, kept in a ring. Any virtual processor may record. Source: base 2.0
+// section 5.16.1.2.
 #pragma once
 
 #include "kernel/base/spinlock.hpp"

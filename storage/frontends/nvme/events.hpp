@@ -1,5 +1,5 @@
-// Asynchronous events: requests are parked here, never failed, until there is something to say. An event type that was reported stays silent until the
-// host has read its log page. Source: base 2.0 section 5.2.
+// Asynchronous events: requests are parked here, never failed, until there is something to say. An event type that was
+// reported stays silent until the host has read its log page. Source: base 2.0 section 5.2.
 #pragma once
 
 #include <atomic>
@@ -32,7 +32,8 @@ public:
     bool abort(u16 command_id);
     /// The size of a namespace, or something else of it, is not what Identify said.
     void namespace_changed(u32 namespace_id);
-    /// Takes the changed-namespace list: ids that changed since it was last taken, ascending; one FFFFFFFFh if they were too many.
+    /// Takes the changed-namespace list: ids that changed since it was last taken, ascending; one FFFFFFFFh if they
+    /// were too many.
     usize changed_namespaces(std::span<u32> into) const;
     /// The host has read a log page, and said that its event is dealt with.
     void log_was_read(u8 log_page);

@@ -11,7 +11,7 @@ namespace undercroft::nvme {
 namespace {
 
 struct FeatureDescription {
-    Feature id;
+    Feature id = Feature::arbitration;
     u32 default_value = 0;
     u32 writable_bits = 0xffff'ffff;  ///< of dword 11; others must be zero
     u32 capabilities = feature_capability::changeable;

@@ -1,4 +1,5 @@
-// Features: one table says what each is, one set of values what it is now. Nothing is saved: SV is refused. Source: base 2.0 section 5.27.
+// Features: one table says what each is, one set of values what it is now. Nothing is saved: SV is refused. Source:
+// base 2.0 section 5.27.
 #pragma once
 
 #include <atomic>

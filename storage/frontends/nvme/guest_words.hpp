@@ -5,7 +5,8 @@
 
 namespace undercroft::nvme {
 
-// SAFETY: callers pass addresses inside guest RAM that are aligned to the word; the builtins are atomic whatever the guest does.
+// SAFETY: callers pass addresses inside guest RAM that are aligned to the word; the builtins are atomic whatever the
+// guest does.
 inline u32 load_guest_u32(const std::byte* address) {
     return __atomic_load_n(reinterpret_cast<const u32*>(address), __ATOMIC_ACQUIRE);
 }

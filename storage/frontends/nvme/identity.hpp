@@ -1,4 +1,5 @@
-// How the controller presents itself, and the Identify structures made from that. Source: base 2.0 section 5.17; NVM 1.0 section 4.1.5.
+// How the controller presents itself, and the Identify structures made from that. Source: base 2.0 section 5.17; NVM
+// 1.0 section 4.1.5.
 #pragma once
 
 #include "kernel/spec/nvme_identify.hpp"

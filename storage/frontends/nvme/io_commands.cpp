@@ -1,4 +1,5 @@
-// I/O commands. What can be refused without waiting is refused before a coroutine exists; the usual transfer costs one of ours, and the disk's.
+// I/O commands. What can be refused without waiting is refused before a coroutine exists; the usual transfer costs one
+// of ours, and the disk's.
 #include "storage/frontends/nvme/io_commands.hpp"
 
 #include <algorithm>
@@ -244,7 +245,8 @@ Task<void> IoCommands::deallocate(Request& request, const Namespace& target) {
         co_return;
     }
     u32 count = get_bits(u32{request.entry.dword10}, 0, 8) + 1;
-    // SAFETY: the buffer is large enough, aligned for bytes, and DatasetRange is made of bytes; it is ours until the request ends.
+    // SAFETY: the buffer is large enough, aligned for bytes, and DatasetRange is made of bytes; it is ours until the
+    // request ends.
     auto* ranges = reinterpret_cast<DatasetRange*>(bounce->data());
     SegmentCursor(request.data).copy_out(bounce->first(count * sizeof(DatasetRange)));
     u64 size = target.blocks();
@@ -259,6 +261,9 @@ Task<void> IoCommands::deallocate(Request& request, const Namespace& target) {
     for (u32 index = 0; index < count && result; ++index) {
         SectorRange range{.start = ranges[index].starting_lba, .count = ranges[index].blocks};
         result = co_await target.disk.unmap(range, request.token());
+    }
+    if (result && !write_cache_enabled_.load(std::memory_order_relaxed)) {
+        result = co_await target.disk.flush(request.token());
     }
     finish(request, outcome_of(result));
 }

@@ -17,7 +17,8 @@ inline constexpr usize inline_segments = 8;  ///< kept in the request: enough fo
 inline constexpr usize segments_max = (usize{1} << transfer_pages_log2) + 1;
 inline constexpr u64 large_lists_per_queue_max = 16;  ///< lists of `segments_max`; a request waits for one
 inline constexpr u32 sgl_descriptors_max = 4096;      ///< looked at for one command, empty ones included
-/// With this many commands executing, a queue with shared doorbells looks for new ones at each completion instead of asking to be called, ...
+/// With this many commands executing, a queue with shared doorbells looks for new ones at each completion instead of
+/// asking to be called, ...
 inline constexpr u32 polling_requests_min = 8;
 /// ... but asks again when this time has passed, so that slow commands do not hold new ones up.
 inline constexpr u64 polling_time_ns = 100 * nanoseconds_per_microsecond;

@@ -1,4 +1,5 @@
-// The MSI-X table of the function: vectors as the guest wrote them, masks and pending bits. May be used on any virtual processor.
+// The MSI-X table of the function: vectors as the guest wrote them, masks and pending bits. May be used on any virtual
+// processor.
 // Source: PCI Local Bus 3.0 section 6.8.2.
 #pragma once
 

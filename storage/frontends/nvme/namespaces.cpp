@@ -22,8 +22,9 @@ std::array<u8, 16> made_nguid(std::string_view subsystem_name, u32 id) {
     u64 high = hash(subsystem_name, 0xcbf2'9ce4'8422'2325 ^ id);
     u64 low = hash(subsystem_name, high ^ 0x9e37'79b9'7f4a'7c15);
     struct {
-        Be<u64> high, low;
-    } words{high, low};
+        Be<u64> first;
+        Be<u64> second;
+    } words{.first = high, .second = low};
     return std::bit_cast<std::array<u8, 16>>(words);
 }
 

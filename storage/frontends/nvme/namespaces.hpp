@@ -21,11 +21,11 @@ struct NamespaceConfig {
 };
 
 struct Namespace {
-    u32 id;
+    u32 id = 0;
     Disk disk;
-    u32 block_shift;  ///< log2 of the sector size
-    std::array<u8, 16> nguid;
-    std::array<u8, 8> eui64;  ///< all zero: none
+    u32 block_shift = 0;  ///< log2 of the sector size
+    std::array<u8, 16> nguid = {};
+    std::array<u8, 8> eui64 = {};  ///< all zero: none
 
     u64 blocks() const { return disk.sector_count(); }
 };
@@ -33,7 +33,8 @@ struct Namespace {
 /// Fixed once the controller exists; sorted by id.
 class NamespaceTable {
 public:
-    /// `invalid_argument` for an id that is 0, FFFFFFFFh or used twice, a sector size above `bounce_bytes`, or more than `namespaces_max` of them.
+    /// `invalid_argument` for an id that is 0, FFFFFFFFh or used twice, a sector size above `bounce_bytes`, or more
+    /// than `namespaces_max` of them.
     static Result<NamespaceTable> create(std::span<const NamespaceConfig> configs, std::string_view subsystem_name);
 
     std::span<const Namespace> all() const { return all_; }

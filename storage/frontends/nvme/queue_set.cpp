@@ -292,7 +292,8 @@ bool QueueSet::has_scheduled_work() const {
 }
 
 Task<void> QueueSet::drain() {
-    // Each executor runs what it holds while we wait behind it; an item that was on its way between two is there in the next round.
+    // Each executor runs what it holds while we wait behind it; an item that was on its way between two is there in the
+    // next round.
     while (has_scheduled_work()) {
         for (Executor* executor : executors_) {
             co_await resume_on(*executor);

@@ -1,5 +1,6 @@
-// All queues of the controller: creating, deleting and stopping them, doorbells, and shadow doorbells. I/O queue `id` belongs to executor
-// (id - 1) % n, the admin queue to executor 0; executor 0 does all management. Source: base 2.0 sections 3.3, 5.4 to 5.7, 5.8.
+// All queues of the controller: creating, deleting and stopping them, doorbells, and shadow doorbells. I/O queue `id`
+// belongs to executor (id - 1) % n, the admin queue to executor 0; executor 0 does all management. Source: base 2.0
+// sections 3.3, 5.4 to 5.7, 5.8.
 #pragma once
 
 #include <array>
@@ -63,7 +64,9 @@ private:
     };
     Executor& owner_of(u16 id) const { return *executors_[id == 0 ? 0 : (id - 1) % executors_.size()]; }
     Result<std::byte*> ring(u64 address, u64 bytes) const;
-    std::byte* shadow_word(std::byte* page, u32 index) const { return page == nullptr ? nullptr : page + index * 4; }
+    std::byte* shadow_word(std::byte* page, u32 index) const {
+        return page == nullptr ? nullptr : page + usize{index} * 4;
+    }
     void kick(u16 completion_queue_id);
     void report(DoorbellResult result, u16 completion_queue_id);
     bool has_scheduled_work() const;

@@ -1,5 +1,5 @@
-// A command in execution: its entry as copied from the ring, its memory segments, and how it is asked to end. Requests come from their queue's
-// pool, so that a command costs no heap.
+// A command in execution: its entry as copied from the ring, its memory segments, and how it is asked to end. Requests
+// come from their queue's pool, so that a command costs no heap.
 #pragma once
 
 #include <optional>
@@ -48,7 +48,7 @@ private:
 /// Segments of a transfer for which the request's own do not suffice.
 struct LargeSegmentList {
     LargeSegmentList* next = nullptr;
-    MemorySegment segments[segments_max];
+    MemorySegment segments[segments_max] = {};
 };
 
 /// Why a request was asked to stop.
@@ -71,12 +71,13 @@ struct Request {
     bool executing = false;
     bool holds_bounce = false;
     bool was_aborted = false;  ///< of the last use: it ended because it was asked to
-    MemorySegment inline_list[inline_segments];
+    MemorySegment inline_list[inline_segments] = {};
 
     CancelToken token() { return cancel->token(); }
 };
 
-/// Carries commands out. `start` is called on the queue's executor and must lead to exactly one `SubmissionQueue::finish` or `forget`.
+/// Carries commands out. `start` is called on the queue's executor and must lead to exactly one
+/// `SubmissionQueue::finish` or `forget`.
 class CommandHandler {
 public:
     virtual ~CommandHandler() = default;

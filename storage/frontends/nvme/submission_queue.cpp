@@ -93,8 +93,8 @@ bool SubmissionQueue::has_new_tail_after_arming() {
     if (setup_.event_index == nullptr) {
         return false;
     }
-    // The host stores its tail, then reads the event index; we store the index, then read the tail. With a full fence on both sides one of us sees the
-    // other.
+    // The host stores its tail, then reads the event index; we store the index, then read the tail. With a full fence
+    // on both sides one of us sees the other.
     store_guest_u32(setup_.event_index, head_);
     std::atomic_thread_fence(std::memory_order_seq_cst);
     return distance_to_tail() > 0;

@@ -1,8 +1,9 @@
-// A submission queue. Doorbells come from any virtual processor and only move the tail; everything else belongs to the queue's executor: it fetches
-// entries, starts commands, and takes their endings. Each entry is copied out of the ring once.
+// A submission queue. Doorbells come from any virtual processor and only move the tail; everything else belongs to the
+// queue's executor: it fetches entries, starts commands, and takes their endings. Each entry is copied out of the ring
+// once.
 //
-// With shared doorbells the host calls where the event index asks for it. An idle queue asks. A busy one does not: its next completion looks, so at depth a
-// guest hardly ever leaves for a doorbell.
+// With shared doorbells the host calls where the event index asks for it. An idle queue asks. A busy one does not: its
+// next completion looks, so at depth a guest hardly ever leaves for a doorbell.
 //
 // It stays inside its pool of requests and the room of its completion queue; what does not fit waits in the ring.
 #pragma once
@@ -28,7 +29,8 @@ public:
         u32 entries = 0;
         CompletionQueue* completion_queue = nullptr;
         u16 completion_queue_id = 0;
-        /// The host's tail in shared memory, and the value past which the host tells us by MMIO; or none. Guest memory, 4-byte aligned.
+        /// The host's tail in shared memory, and the value past which the host tells us by MMIO; or none. Guest memory,
+        /// 4-byte aligned.
         std::byte* shadow_tail = nullptr;
         std::byte* event_index = nullptr;
     };
@@ -43,7 +45,8 @@ public:
     u16 id() const { return id_; }
     Executor& owner() const { return *owner_; }
 
-    /// Starts an inactive queue; any executor, while nobody else does. `out_of_memory` where there is none for its requests.
+    /// Starts an inactive queue; any executor, while nobody else does. `out_of_memory` where there is none for its
+    /// requests.
     Result<void> activate(const Setup& setup);
     bool is_active() const { return active_.load(std::memory_order_acquire); }
 
@@ -84,7 +87,8 @@ public:
     void finish(Request& request, const Outcome& outcome);
     /// Takes the request and its room back with no completion (yet).
     void forget(Request& request);
-    /// Segments for a large transfer: `inline_list` where it suffices. Waits for one of few; `out_of_memory` or `cancelled`.
+    /// Segments for a large transfer: `inline_list` where it suffices. Waits for one of few; `out_of_memory` or
+    /// `cancelled`.
     Task<Result<std::span<MemorySegment>>> large_segments(Request& request);
     /// The queue's one buffer of `bounce_bytes`, until the request ends. Waits for it; `out_of_memory` or `cancelled`.
     Task<Result<std::span<std::byte>>> bounce_buffer(Request& request);

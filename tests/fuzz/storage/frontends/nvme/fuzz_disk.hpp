@@ -1,5 +1,5 @@
-// A small disk for fuzzing a frontend: what each operation does (pass, fail, take time, hang until cancelled) comes from a list of bytes. It checks that
-// the memory it is handed is the guest's.
+// A small disk for fuzzing a frontend: what each operation does (pass, fail, take time, hang until cancelled) comes
+// from a list of bytes. It checks that the memory it is handed is the guest's.
 #pragma once
 
 #include <cstdlib>
@@ -110,7 +110,8 @@ private:
         u64 bytes = 0;
         for (const MemorySegment& segment : segments) {
             bytes += segment.size;
-            // Compare and Verify read to memory of the controller's own: not in the arena at all, which is fine; straddling its edge is not.
+            // Compare and Verify read to memory of the controller's own: not in the arena at all, which is fine;
+            // straddling its edge is not.
             bool begins_inside =
                 segment.data >= guest_memory_.data() && segment.data < guest_memory_.data() + guest_memory_.size();
             if (segment.size == 0 ||

@@ -1,6 +1,7 @@
-// libFuzzer target: a guest that writes whatever it likes to the NVMe controller's registers, doorbells, queues and lists, over a disk that fails, delays
-// and hangs. The input is a program of small steps. What must hold: no crash, no access outside guest memory (sanitizers; the disk looks too), a bounded
-// number of steps, nothing touches guest memory after CSTS.RDY = 0, and after a reset the controller works.
+// libFuzzer target: a guest that writes whatever it likes to the NVMe controller's registers, doorbells, queues and
+// lists, over a disk that fails, delays and hangs. The input is a program of small steps. What must hold: no crash, no
+// access outside guest memory (sanitizers; the disk looks too), a bounded number of steps, nothing touches guest memory
+// after CSTS.RDY = 0, and after a reset the controller works.
 #include <cstdio>
 
 #include "hostsim/platform/virtual_platform.hpp"

@@ -1,4 +1,5 @@
-// A disk for tests of the controller: a RAM disk behind a plan of what its next operations do: pass, fail, or be held until released or cancelled.
+// A disk for tests of the controller: a RAM disk behind a plan of what its next operations do: pass, fail, or be held
+// until released or cancelled.
 #pragma once
 
 #include <deque>

@@ -1,4 +1,5 @@
-// The controller with a real thread for each executor: submissions, shared completion queues and resets from all sides. Says most under ThreadSanitizer.
+// The controller with a real thread for each executor: submissions, shared completion queues and resets from all sides.
+// Says most under ThreadSanitizer.
 #include <catch2/catch.hpp>
 
 #include <atomic>
