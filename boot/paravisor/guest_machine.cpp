@@ -50,6 +50,21 @@ void log_guest_state(VirtualProcessor& processor) {
     }
 }
 
+/// One line a processor, for benchmarks to take differences of.
+void log_statistics() {
+    for (u32 index = 0; index < processor_count(); ++index) {
+        Result<vtl2::Statistics> got = hypercalls::get_statistics(index);
+        if (!got) {
+            continue;
+        }
+        log_info("statistics vp=%u vtl0_exits=%llu vtl2_exits=%llu vtl_switches=%llu io_port=%llu memory=%llu msr=%llu "
+                 "cpuid=%llu halt=%llu interrupt=%llu interrupt_window=%llu other=%llu",
+                 index, hex(got->vtl0_exits), hex(got->vtl2_exits), hex(got->vtl_switches), hex(got->io_port),
+                 hex(got->memory), hex(got->msr), hex(got->cpuid), hex(got->halt), hex(got->interrupt),
+                 hex(got->interrupt_window), hex(got->other));
+    }
+}
+
 }  // namespace
 
 GuestMachine::GuestMachine(const vtl2::BootInfo& boot_info) {
@@ -77,6 +92,7 @@ GuestMachine::GuestMachine(const vtl2::BootInfo& boot_info) {
     }
     platform_ = std::move(*platform);
     ASSERT(local_apics_.add_to(platform_->bus()).has_value());
+    ASSERT(debug_console_.add_to(platform_->bus()).has_value());
     emulator_ = std::make_unique<InstructionEmulator>(memory_, platform_->bus());
     GuestEvents& events = *this;
     intercepts_ = std::make_unique<GuestIntercepts>(platform_->bus(), *emulator_, events);
@@ -137,6 +153,8 @@ void GuestMachine::set_requested(bool requested) {
 }
 
 void GuestMachine::power_off() {
+    log_statistics();
+    log_memory();
     log_info("the guest switched itself off");
     hypercalls::platform_power_off();
 }
@@ -144,6 +162,13 @@ void GuestMachine::power_off() {
 void GuestMachine::reset() {
     log_info("the guest asked for a reset");
     hypercalls::platform_exit(ExitStatus::guest_reset);
+}
+
+void GuestMachine::debug_line(std::string_view line) {
+    if (line == "statistics") {
+        return log_statistics();
+    }
+    log_info("guest: %.*s", static_cast<int>(line.size()), line.data());
 }
 
 u64 GuestMachine::unix_time_ns() { return unix_time_at_zero_ns_ + Executor::current().now_ns(); }

@@ -7,6 +7,7 @@
 
 #include "drivers/fw_cfg/firmware_config.hpp"
 #include "drivers/uart/console_port.hpp"
+#include "kernel/guest/chipset/debug_console.hpp"
 #include "kernel/guest/platform.hpp"
 #include "kernel/vtl/guest_intercepts.hpp"
 #include "kernel/vtl/local_apic_window.hpp"
@@ -14,7 +15,11 @@
 
 namespace undercroft::paravisor {
 
-class GuestMachine final : private GuestEvents, private ExternalInterruptSink, private PowerControl, private WallClock {
+class GuestMachine final : private GuestEvents,
+                           private ExternalInterruptSink,
+                           private PowerControl,
+                           private WallClock,
+                           private DebugLineSink {
 public:
     /// Makes the platform for all processors, its timers on the calling one. Panics where that is not possible: the machine is of no use then.
     explicit GuestMachine(const vtl2::BootInfo& boot_info);
@@ -40,11 +45,13 @@ private:
     void power_off() override;
     void reset() override;
     u64 unix_time_ns() override;
+    void debug_line(std::string_view line) override;
 
     GuestMemory memory_;
     MessageInterrupts messages_;
     ConsolePort console_{ConsolePort::com1};
     LocalApicWindow local_apics_;
+    DebugConsole debug_console_{*this};
     std::unique_ptr<GuestPlatform> platform_;
     std::unique_ptr<InstructionEmulator> emulator_;
     std::unique_ptr<GuestIntercepts> intercepts_;

@@ -28,11 +28,6 @@ FirmwareConfig open_firmware_config() {
     return std::move(*firmware);
 }
 
-void log_memory() {
-    PageCounters counters = pages().counters();
-    log_info("memory: %zu of %zu pages free, heap %zu bytes", counters.free, counters.total, heap().used_bytes());
-}
-
 }  // namespace
 
 }  // namespace undercroft::paravisor

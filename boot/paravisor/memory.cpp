@@ -6,6 +6,7 @@
 #include "boot/paravisor/image_layout.hpp"
 #include "boot/runtime/runtime.hpp"
 #include "kernel/base/assert.hpp"
+#include "kernel/base/log.hpp"
 
 namespace undercroft {
 
@@ -67,6 +68,12 @@ void initialise_memory(const vtl2::BootInfo& boot_info) {
     }
     tables.unmap(reinterpret_cast<u64>(boot_stack_guard));
     tables.activate();
+}
+
+void log_memory() {
+    PageCounters counters = page_allocator.counters();
+    log_info("memory: %zu of %zu pages free, at least %zu so far, heap %zu bytes", counters.free, counters.total,
+             counters.free_min, image_heap.used_bytes());
 }
 
 std::byte* allocate_stack() {

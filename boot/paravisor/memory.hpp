@@ -17,6 +17,9 @@ arch::PageTables& page_tables();
 /// Takes over the free memory, builds page tables that keep code and data apart, and switches to them.
 void initialise_memory(const vtl2::BootInfo& boot_info);
 
+/// Logs how full the memory is, and how full it was at most.
+void log_memory();
+
 /// A stack for a processor, its lowest page unmapped, so that an overflow faults. Returns its top.
 std::byte* allocate_stack();
 /// A zeroed page; panics where there is none: for what the image cannot run without.
