@@ -1,5 +1,6 @@
-// Pages that the device can reach, for data whose own memory it cannot use in place: lent a command at a time, with waiting. One executor's.
-// A command takes all its pages at once and then needs nothing else that another command holds, so waiting cannot deadlock.
+// Pages that the device can reach, for data whose own memory it cannot use in place: lent a command at a time, with
+// waiting. One executor's. A command takes all its pages at once and then needs nothing else that another command
+// holds, so waiting cannot deadlock.
 #pragma once
 
 #include "drivers/device.hpp"

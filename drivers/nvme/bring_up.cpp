@@ -98,7 +98,8 @@ Task<Result<void>> Driver::enable() {
     co_return Result<void>{};
 }
 
-/// A controller in any state -> admin queue, facts, number of queues. The I/O queues are gone from the controller afterwards.
+/// A controller in any state -> admin queue, facts, number of queues. The I/O queues are gone from the controller
+/// afterwards.
 Task<Result<void>> Driver::initialise() {
     CO_TRY(check_capabilities());
     CO_TRY(co_await disable());
@@ -129,7 +130,8 @@ Task<Result<void>> Driver::negotiate() {
     co_return co_await negotiate_queues();
 }
 
-/// How many I/O queue pairs there will be: no more than executors, vectors, doorbells, or what the controller grants. Base 2.0, section 5.27.1.5.
+/// How many I/O queue pairs there will be: no more than executors, vectors, doorbells, or what the controller grants.
+/// Base 2.0, section 5.27.1.5.
 Task<Result<void>> Driver::negotiate_queues() {
     usize wanted = channels_.size();
     u16 vectors = host_.interrupt_count();

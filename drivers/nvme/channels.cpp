@@ -65,7 +65,8 @@ Task<Result<void>> Driver::make_channel(Channel& channel) {
             channel.created = created.has_value();
         }
         co_await resume_on(channel.executor);
-        // A reset that began since takes the queue down on this executor; if it was here already, the epoch tells, and it will bring the queue up itself.
+        // A reset that began since takes the queue down on this executor; if it was here already, the epoch tells, and
+        // it will bring the queue up itself.
         if (created && reset_epoch_ == epoch) {
             channel.queue->bring_up();
         }
@@ -83,7 +84,8 @@ Task<Result<void>> Driver::make_channel(Channel& channel) {
     co_return created;
 }
 
-/// Takes in completions whenever `interrupt` arrives. The admin queue's serves the first I/O queue too where there is a single vector.
+/// Takes in completions whenever `interrupt` arrives. The admin queue's serves the first I/O queue too where there is a
+/// single vector.
 Task<void> Driver::service(QueuePair& queue, InterruptBinding& interrupt, CancelToken cancel) {
     u64 violations = queue.violation_count();
     while (!cancel.is_cancelled()) {
@@ -105,7 +107,8 @@ Task<void> Driver::service(QueuePair& queue, InterruptBinding& interrupt, Cancel
     }
 }
 
-/// While commands are under way: looks at their age, at the queue (an interrupt may be lost), and at the controller's health.
+/// While commands are under way: looks at their age, at the queue (an interrupt may be lost), and at the controller's
+/// health.
 Task<void> Driver::watch(QueuePair& queue, CancelToken cancel) {
     u64 violations = queue.violation_count();
     u32 missed = 0;
@@ -128,7 +131,8 @@ Task<void> Driver::watch(QueuePair& queue, CancelToken cancel) {
         }
         queue.tick();
         if (queue.process_completions()) {
-            // May happen once in a while, when the interrupt is just on its way; a device whose interrupts are lost shows here.
+            // May happen once in a while, when the interrupt is just on its way; a device whose interrupts are lost
+            // shows here.
             missed = missed + 1;
             if (std::has_single_bit(missed)) {
                 log_warning("nvme: queue %u: completions without an interrupt, %u times", queue.id(), missed);

@@ -115,7 +115,8 @@ Task<void> Driver::join_tasks() {
     admin_interrupt_.reset();
 }
 
-/// CC.SHN, and the wait for CSTS.SHST. Base 2.0, section 3.6.2. The queues are down; the controller may still process what it has.
+/// CC.SHN, and the wait for CSTS.SHST. Base 2.0, section 3.6.2. The queues are down; the controller may still process
+/// what it has.
 Task<Result<void>> Driver::shut_down() {
     Configuration configuration{registers_.read32(register_offset::configuration)};
     if (ControllerStatus{registers_.read32(register_offset::status)}.gone()) {

@@ -1,18 +1,22 @@
 // Driver of one NVMe controller, over whatever offers its registers, memory and interrupts (drivers/device.hpp).
 //
-// One I/O queue pair an executor, made when first used and touched by that executor alone; the admin queue, resets and events live on executors[0]. Where the
-// controller has fewer queues or vectors than there are executors, the others hop to one that has.
+// One I/O queue pair an executor, made when first used and touched by that executor alone; the admin queue, resets and
+// events live on executors[0]. Where the controller has fewer queues or vectors than there are executors, the others
+// hop to one that has.
 //
 // What the device says is input. Whatever it does, each request ends within `DriverOptions::request_bound_ns`:
-//   a command is late                -> Abort; still not back after a grace period -> controller reset; interrupted commands are tried again, a few times
-//   CSTS.CFS, a completion for a command that is not under way -> controller reset
-//   a reset fails, or does not help  -> the controller is cut off from memory (bus master) and given up: `failed`
-//   registers read as all ones       -> the same, `gone`
-// A request's memory is the device's until it completed the command, or is disabled, or is cut off. There is no fourth way.
+//   a command is late               -> Abort; still not back after a grace period -> controller reset, and what it
+//                                      interrupted is tried again, a few times
+//   CSTS.CFS, or a completion for a
+//   command that is not under way   -> controller reset
+//   a reset fails, or does not help -> the controller is cut off from memory (bus master) and given up: `failed`
+//   registers read as all ones      -> the same, `gone`
+// A request's memory is the device's until it completed the command, or is disabled, or is cut off. There is no fourth
+// way.
 //
 // Leaves out: metadata and protection information, SGLs, namespace management, several controllers of one subsystem.
-// Everything of the driver is in `nvme::host`, the specification's word for this side; storage/frontends/nvme is the controller side.
-// NVM Express Base Specification 2.0, NVM Command Set Specification 1.0.
+// Everything of the driver is in `nvme::host`, the specification's word for this side; storage/frontends/nvme is the
+// controller side. NVM Express Base Specification 2.0, NVM Command Set Specification 1.0.
 #pragma once
 
 #include <atomic>
@@ -40,8 +44,9 @@ class Driver {
 public:
     enum class State : u8 { starting, running, recovering, failed, gone, closed };
 
-    /// Brings the controller up. Call on `executors[0]`; the executors and `host` outlive the driver. Errors: `gone`, `timed_out`, `unsupported`
-    /// (no NVM command set, no 4 KiB pages), `malformed` (nonsense in registers or Identify), `device_error`, `out_of_memory`. The controller is then off.
+    /// Brings the controller up. Call on `executors[0]`; the executors and `host` outlive the driver. Errors: `gone`,
+    /// `timed_out`, `unsupported` (no NVM command set, no 4 KiB pages), `malformed` (nonsense in registers or
+    /// Identify), `device_error`, `out_of_memory`. The controller is then off.
     static Task<Result<std::unique_ptr<Driver>>> open(DeviceHost& host, DriverOptions options,
                                                       std::span<Executor* const> executors);
     Driver(const Driver&) = delete;
@@ -49,13 +54,15 @@ public:
     /// `close` must have ended.
     ~Driver();
 
-    /// Shuts the controller down (CC.SHN, which makes what it caches durable), disables it, and ends what is under way with `gone`.
-    /// Call on `executors[0]`, with no namespace operation running. The result says whether the controller confirmed; it is off in any case.
+    /// Shuts the controller down (CC.SHN, which makes what it caches durable), disables it, and ends what is under way
+    /// with `gone`. Call on `executors[0]`, with no namespace operation running. The result says whether the controller
+    /// confirmed; it is off in any case.
     Task<Result<void>> close();
 
     /// Ids of the active namespaces, at most `namespaces_max`. On executors[0].
     Task<Result<std::vector<u32>>> active_namespaces();
-    /// Opens namespace `id`; the same object each time. On executors[0]. `not_found`, `unsupported`, `malformed`, or what the controller failed with.
+    /// Opens namespace `id`; the same object each time. On executors[0]. `not_found`, `unsupported`, `malformed`, or
+    /// what the controller failed with.
     Task<Result<std::shared_ptr<Namespace>>> open_namespace(u32 id);
 
     /// Facts as of the last reset.

@@ -1,5 +1,5 @@
-// Asynchronous events: one request is always parked at the controller. A changed namespace is identified anew, and its size passed on.
-// Base 2.0, sections 5.2 and 5.16.1.5.
+// Asynchronous events: one request is always parked at the controller. A changed namespace is identified anew, and its
+// size passed on. Base 2.0, sections 5.2 and 5.16.1.5.
 #include "drivers/nvme/driver.hpp"
 #include "drivers/nvme/namespace.hpp"
 #include "kernel/base/log.hpp"

@@ -1,5 +1,5 @@
-// One command from its data pointer to its outcome: in place or through bounce memory, tried again where that can help, on the channel of the executor that
-// asked. The steady state allocates nothing but pooled coroutine frames.
+// One command from its data pointer to its outcome: in place or through bounce memory, tried again where that can help,
+// on the channel of the executor that asked. The steady state allocates nothing but pooled coroutine frames.
 #include "drivers/nvme/namespace.hpp"
 #include "drivers/nvme/prp.hpp"
 

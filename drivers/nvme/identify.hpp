@@ -1,5 +1,5 @@
-// What the driver takes from Identify data, checked: the data come from the device, which may say anything. Pure functions.
-// Base 2.0 section 5.17, NVM 1.0 sections 4.1.5 and 5.8.
+// What the driver takes from Identify data, checked: the data come from the device, which may say anything. Pure
+// functions. Base 2.0 section 5.17, NVM 1.0 sections 4.1.5 and 5.8.
 #pragma once
 
 #include <array>
@@ -61,10 +61,12 @@ struct NamespaceFacts {
     std::optional<std::array<std::byte, 16>> unique_id;  ///< NGUID, or EUI64 and zeros
 };
 
-/// `not_found`: the namespace is not active. `unsupported`: its format has metadata, or blocks outside 512 to 64 KiB. `malformed`: nonsense.
+/// `not_found`: the namespace is not active. `unsupported`: its format has metadata, or blocks outside 512 to 64 KiB.
+/// `malformed`: nonsense.
 Result<NamespaceFacts> check_namespace(const IdentifyNamespace& data, u32 id);
 
-/// The 16 bytes of a UUID or NGUID, or 8 of an EUI64 and zeros, from a list of namespace descriptors; nothing where the list has none or is broken.
+/// The 16 bytes of a UUID or NGUID, or 8 of an EUI64 and zeros, from a list of namespace descriptors; nothing where the
+/// list has none or is broken.
 std::optional<std::array<std::byte, 16>> find_unique_id(std::span<const std::byte> descriptors);
 
 }  // namespace undercroft::nvme::host

@@ -74,7 +74,8 @@ void Namespace::detach() {
 }
 
 bool Namespace::deallocate_zeroes() const {
-    // Dataset Management is a hint, whatever DLFEAT says of blocks that did get deallocated; Write Zeroes with DEAC is not.
+    // Dataset Management is a hint, whatever DLFEAT says of blocks that did get deallocated; Write Zeroes with DEAC is
+    // not.
     Driver* driver = driver_.load(std::memory_order_acquire);
     return driver != nullptr && driver->facts().write_zeroes && facts_.deallocate.reads_zeroes &&
            facts_.deallocate.write_zeroes_may_deallocate;

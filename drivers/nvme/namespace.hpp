@@ -1,6 +1,6 @@
-// One namespace of a controller: reads, writes and the rest, from any of the driver's executors. Requests larger than the controller takes are split, and the
-// pieces run in parallel. What the device cannot reach, or PRP rules forbid, goes through bounce memory.
-// NVM Command Set Specification 1.0, section 3.2.
+// One namespace of a controller: reads, writes and the rest, from any of the driver's executors. Requests larger than
+// the controller takes are split, and the pieces run in parallel. What the device cannot reach, or PRP rules forbid,
+// goes through bounce memory. NVM Command Set Specification 1.0, section 3.2.
 #pragma once
 
 #include "drivers/nvme/driver.hpp"
@@ -37,8 +37,9 @@ public:
     /// Whether the controller can be told of unused blocks at all.
     bool can_deallocate() const;
 
-    // Ranges are in blocks and must lie within the namespace; `lba_out_of_range` otherwise. Each ends within `DriverOptions::request_bound_ns` for every
-    // `parallel_commands_max` commands it takes. The first piece that failed gives the outcome.
+    // Ranges are in blocks and must lie within the namespace; `lba_out_of_range` otherwise. Each ends within
+    // `DriverOptions::request_bound_ns` for every `parallel_commands_max` commands it takes. The first piece that
+    // failed gives the outcome.
 
     Task<Outcome> read(u64 lba, SegmentList into, CancelToken cancel);
     Task<Outcome> write(u64 lba, SegmentList from, bool force_unit_access, CancelToken cancel);

@@ -1,4 +1,5 @@
-// Limits of the NVMe driver. Every wait, retry and queue has its maximum here; together they bound how long a request can take (`request_bound_ns`).
+// Limits of the NVMe driver. Every wait, retry and queue has its maximum here; together they bound how long a request
+// can take (`request_bound_ns`).
 #pragma once
 
 #include "kernel/base/types.hpp"
@@ -26,7 +27,8 @@ struct DriverOptions {
     u64 retry_delay_ns = 100 * nanoseconds_per_millisecond;
     /// Controller resets in a row, without one I/O command completing in between, before the device is given up.
     u32 resets_max = 3;
-    /// While commands are under way: how often their age and the controller's health are looked at, and the queue without an interrupt.
+    /// While commands are under way: how often their age and the controller's health are looked at, and the queue
+    /// without an interrupt.
     u64 watch_interval_ns = 250 * nanoseconds_per_millisecond;
     /// How often the controller's health is looked at when nothing is under way.
     u64 idle_watch_interval_ns = 10 * nanoseconds_per_second;
@@ -35,15 +37,17 @@ struct DriverOptions {
     /// Bounce memory of an I/O queue, in pages.
     u32 bounce_pages = 32;
 
-    /// No request takes longer, whatever the device does: attempts are begun until `request_timeout_ns`, the last one may use up its timeout, the Abort,
-    /// and the controller's time to be disabled, after which it is cut off from memory and the request fails.
+    /// No request takes longer, whatever the device does: attempts are begun until `request_timeout_ns`, the last one
+    /// may use up its timeout, the Abort, and the controller's time to be disabled, after which it is cut off from
+    /// memory and the request fails.
     constexpr u64 request_bound_ns() const {
         return request_timeout_ns + command_timeout_ns + abort_grace_ns + 2 * admin_timeout_ns +
                2 * ready_timeout_max_ns + 8 * watch_interval_ns + retry_delay_ns;
     }
 };
 
-/// Largest transfer of one command; what is larger is split. Its PRP list, with one entry more for an unaligned start, fits a quarter of a page.
+/// Largest transfer of one command; what is larger is split. Its PRP list, with one entry more for an unaligned start,
+/// fits a quarter of a page.
 inline constexpr usize transfer_bytes_max = 512 * kib;
 /// Entries in a command's PRP list.
 inline constexpr usize prp_list_entries = transfer_bytes_max / page_size;
@@ -67,7 +71,8 @@ inline constexpr u64 ready_timeout_min_ns = 500 * nanoseconds_per_millisecond;
 /// How long an executor waits for others to have their queues made.
 inline constexpr u64 setup_wait_max_ns = 30 * nanoseconds_per_second;
 
-/// What stands in a PRP field that the controller must not look at: an address that no machine here maps, so that a controller that does look, fails.
+/// What stands in a PRP field that the controller must not look at: an address that no machine here maps, so that a
+/// controller that does look, fails.
 inline constexpr u64 unmappable_address = 0xffff'ffff'ffff'f000;
 
 }  // namespace undercroft::nvme::host

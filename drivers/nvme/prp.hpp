@@ -9,8 +9,8 @@
 
 namespace undercroft::nvme::host {
 
-/// Collects device memory into a data pointer. The rules: the first piece starts on a dword, every other on a page, and every piece but the last ends on a page; pieces
-/// that follow each other directly count as one.
+/// Collects device memory into a data pointer. The rules: the first piece starts on a dword, every other on a page, and
+/// every piece but the last ends on a page; pieces that follow each other directly count as one.
 class PrpBuilder {
 public:
     /// `list` is the command's own memory for a PRP list, within one page; `list_address` is where the device finds it.
@@ -31,7 +31,8 @@ private:
     usize pages_ = 0;  // the first included
 };
 
-/// Points `builder` at the memory of `view`, in place. False where it does not follow the rules or the device cannot reach it: then it must be copied.
+/// Points `builder` at the memory of `view`, in place. False where it does not follow the rules or the device cannot
+/// reach it: then it must be copied.
 bool add_in_place(PrpBuilder& builder, DeviceHost& host, const SegmentView& view);
 
 }  // namespace undercroft::nvme::host

@@ -129,8 +129,8 @@ bool QueuePair::process_completions() {
     u32 taken = 0;
     for (; taken < geometry_.entries; ++taken) {
         std::byte* at = completion_.data() + completion_head_ * sizeof(CompletionEntry);
-        // SAFETY: the ring is page-aligned, so the last two bytes of an entry are an aligned u16. The device writes them last; nothing of the entry may be
-        // read before the phase was seen.
+        // SAFETY: the ring is page-aligned, so the last two bytes of an entry are an aligned u16. The device writes
+        // them last; nothing of the entry may be read before the phase was seen.
         auto* status_at = reinterpret_cast<u16*>(at + offsetof(CompletionEntry, status));
         u16 status = __atomic_load_n(status_at, __ATOMIC_ACQUIRE);
         if (StatusField{status}.phase() != phase_) {

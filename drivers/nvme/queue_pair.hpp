@@ -1,7 +1,8 @@
-// One submission queue with its completion queue, and the commands that are under way in it. Belongs to one executor: everything here is called there.
-// A command owns its slot, its PRP list and its buffers from `submit` until its outcome is delivered, which happens when the device completed it, or by
-// `fail_all` once the device can no longer reach memory. Leaves out who resets the controller, and when (drivers/nvme/recovery.cpp).
-// Base 2.0, sections 3.3.1 to 3.3.3.
+// One submission queue with its completion queue, and the commands that are under way in it. Belongs to one executor:
+// everything here is called there. A command owns its slot, its PRP list and its buffers from `submit` until its
+// outcome is delivered, which happens when the device completed it, or by `fail_all` once the device can no longer
+// reach memory. Leaves out who resets the controller, and when (drivers/nvme/recovery.cpp). Base 2.0, sections 3.3.1 to
+// 3.3.3.
 #pragma once
 
 #include <optional>
@@ -41,7 +42,8 @@ public:
 
     /// A slot, if one is free, nobody waits for one, and the queue is up.
     std::optional<SlotIndex> try_acquire();
-    /// A slot, waiting for it and for the queue to be up. The ending where there is none: `timed_out`, `cancelled`, or why the queue is dead.
+    /// A slot, waiting for it and for the queue to be up. The ending where there is none: `timed_out`, `cancelled`, or
+    /// why the queue is dead.
     Task<Result<SlotIndex, Ending>> acquire(WaitLimits limits);
     /// Gives back a slot that was not submitted, or whose outcome was delivered.
     void release(SlotIndex slot);
@@ -50,8 +52,8 @@ public:
     u64 list_address(SlotIndex slot) const;
 
     enum class Deadline : bool { none, applies };
-    /// Sends `entry` (command id is filled in). The queue must be up, which it is if nothing was awaited since `acquire`. Without `deadline` the command may
-    /// take for ever (asynchronous event requests).
+    /// Sends `entry` (command id is filled in). The queue must be up, which it is if nothing was awaited since
+    /// `acquire`. Without `deadline` the command may take for ever (asynchronous event requests).
     void submit(SlotIndex slot, SubmissionEntry entry, Deadline deadline = Deadline::applies);
 
     /// The awaitable for the outcome of a submitted command. Cannot be cancelled: the device has the buffers.

@@ -1,9 +1,11 @@
-// Controller reset: asked for from any executor, done on executors[0], in the one order in which no command's memory is given back too early:
+// Controller reset: asked for from any executor, done on executors[0], in the one order in which no command's memory is
+// given back too early:
 //   1. every queue down, each on its executor: nothing new is sent
 //   2. the controller disabled, or cut off from memory if it will not be
 //   3. what was under way ends as `interrupted`; who sent it tries again, a bounded number of times
 //   4. the controller set up again, the queues created and brought up
-// When 4 fails, or does not help several times in a row, the controller is given up and everything ends as `failed` or `gone`.
+// When 4 fails, or does not help several times in a row, the controller is given up and everything ends as `failed` or
+// `gone`.
 #include "drivers/nvme/driver.hpp"
 #include "drivers/nvme/namespace.hpp"
 #include "kernel/base/log.hpp"

@@ -1,5 +1,6 @@
-// Memory that simulated devices can reach: host memory at device addresses that differ from its host addresses, handed out in pages. What is freed is filled with
-// a pattern and kept apart for as long as possible, so that a device that writes there late is noticed (`check_freed`).
+// Memory that simulated devices can reach: host memory at device addresses that differ from its host addresses, handed
+// out in pages. What is freed is filled with a pattern and kept apart for as long as possible, so that a device that
+// writes there late is noticed (`check_freed`).
 #pragma once
 
 #include <deque>
@@ -27,7 +28,8 @@ public:
     usize free_pages() const;
     /// Whether nothing was written to freed memory since it was freed, as far as that is tracked.
     bool check_freed() const;
-    /// For a device that was cut off from memory while it was running: a real one cannot write any more, a simulated one does not know.
+    /// For a device that was cut off from memory while it was running: a real one cannot write any more, a simulated
+    /// one does not know.
     void stop_tracking();
 
 private:

@@ -89,7 +89,8 @@ void NvmeFaultPlan::mix_up(Ring& ring) {
             return;
         }
         if (random_.chance(faults_.wrong_id)) {
-            // Never that of another command under way: nobody could notice. A slot holds one generation at a time, and FFh is no slot.
+            // Never that of another command under way: nobody could notice. A slot holds one generation at a time, and
+            // FFh is no slot.
             entry->command_id =
                 static_cast<u16>(random_.below(2) == 0 ? entry->command_id ^ 0x8000 : entry->command_id | 0xff);
             (void)arena_->memory().write_value(address, *entry);

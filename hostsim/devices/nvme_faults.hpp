@@ -1,5 +1,6 @@
-// Faults between an NVMe controller and its driver, drawn from a seed: a controller that fails (CSTS.CFS), loses interrupts, mixes up command ids, or is pulled
-// out. The controller itself is the real one and never lies; all this happens on the way.
+// Faults between an NVMe controller and its driver, drawn from a seed: a controller that fails (CSTS.CFS), loses
+// interrupts, mixes up command ids, or is pulled out. The controller itself is the real one and never lies; all this
+// happens on the way.
 #pragma once
 
 #include <map>

@@ -1,4 +1,5 @@
-// Random numbers of a simulation: all that happens by chance is drawn from one of these, so that one seed gives one run. Not for anything secret.
+// Random numbers of a simulation: all that happens by chance is drawn from one of these, so that one seed gives one
+// run. Not for anything secret.
 #pragma once
 
 #include "kernel/base/types.hpp"

@@ -1,8 +1,11 @@
-// A disk with a volatile write cache, bad days and a power switch: what lies behind a simulated controller. Outlives power cycles.
+// A disk with a volatile write cache, bad days and a power switch: what lies behind a simulated controller. Outlives
+// power cycles.
 //
-// The fault model. Each operation may be delayed (and so overtaken by others), fail, be stuck until it is cancelled, or be wedged: not even a cancel ends it, only
-// the power switch. A failed write may have been done in part. With the power, each sector falls back on its own to any version since the last flush that
-// covers it: writes are lost, reordered, and torn between sectors; a single sector is never torn. A flush makes durable what had completed when it began.
+// The fault model. Each operation may be delayed (and so overtaken by others), fail, be stuck until it is cancelled, or
+// be wedged: not even a cancel ends it, only the power switch. A failed write may have been done in part. With the
+// power, each sector falls back on its own to any version since the last flush that covers it: writes are lost,
+// reordered, and torn between sectors; a single sector is never torn. A flush makes durable what had completed when it
+// began.
 #pragma once
 
 #include <functional>

@@ -1,5 +1,6 @@
-// The project's own NVMe controller as a device that a driver can drive: BAR accesses go to the controller, its DMA goes to an arena of host memory, its MSI-X
-// messages to the executors that bound them. Leaves out faults, which are tampering in between (hostsim/devices/nvme_faults.hpp).
+// The project's own NVMe controller as a device that a driver can drive: BAR accesses go to the controller, its DMA
+// goes to an arena of host memory, its MSI-X messages to the executors that bound them. Leaves out faults, which are
+// tampering in between (hostsim/devices/nvme_faults.hpp).
 #pragma once
 
 #include "hostsim/devices/dma_arena.hpp"
@@ -8,7 +9,8 @@
 
 namespace undercroft {
 
-/// Where accesses of the driver and writes of the device pass on their way: overridden to make faults. The default changes nothing.
+/// Where accesses of the driver and writes of the device pass on their way: overridden to make faults. The default
+/// changes nothing.
 class NvmeTamper {
 public:
     virtual ~NvmeTamper() = default;

@@ -1,4 +1,5 @@
-// `panic` of the host: what, where and a backtrace on standard error, then abort(), so that a debugger or a sanitizer sees it.
+// `panic` of the host: what, where and a backtrace on standard error, then abort(), so that a debugger or a sanitizer
+// sees it.
 #include <execinfo.h>
 #include <stdarg.h>
 #include <stdio.h>

@@ -1,5 +1,6 @@
-// Environments in which time is virtual: nothing sleeps, idling advances the clock to the next deadline, and a run with no ready work and no timer is a
-// deadlock, reported instead of hung. `VirtualTimePlatform` is one executor; `SimulatedProcessors` is several on one thread, in an order drawn from a seed.
+// Environments in which time is virtual: nothing sleeps, idling advances the clock to the next deadline, and a run with
+// no ready work and no timer is a deadlock, reported instead of hung. `VirtualTimePlatform` is one executor;
+// `SimulatedProcessors` is several on one thread, in an order drawn from a seed.
 #pragma once
 
 #include <memory>
@@ -21,7 +22,8 @@ private:
     u64 now_ns_ = nanoseconds_per_second;
 };
 
-/// For one executor: `idle` advances virtual time to the deadline. Panics where there is none and nobody woke it: a real deadlock.
+/// For one executor: `idle` advances virtual time to the deadline. Panics where there is none and nobody woke it: a
+/// real deadlock.
 class VirtualTimePlatform final : public ExecutorPlatform {
 public:
     u64 now_ns() override { return clock_.now_ns(); }
@@ -49,7 +51,8 @@ public:
     /// All executors, in order: what a driver's `open` takes.
     std::vector<Executor*> executors();
 
-    /// Runs every executor until `done()`, which is asked after each round. Panics on a deadlock, and past virtual time `limit_ns`.
+    /// Runs every executor until `done()`, which is asked after each round. Panics on a deadlock, and past virtual time
+    /// `limit_ns`.
     template <typename Done>
     void run_until(Done&& done, u64 limit_ns = no_deadline) {
         while (!done()) {

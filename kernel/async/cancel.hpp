@@ -1,5 +1,6 @@
-// Cancellation: a `CancelSource` asks, whoever holds a `CancelToken` of it answers. Asking never completes anything by itself: a request
-// owns its buffers until the device is done with them. All on one executor; nothing here is safe across virtual processors.
+// Cancellation: a `CancelSource` asks, whoever holds a `CancelToken` of it answers. Asking never completes anything by
+// itself: a request owns its buffers until the device is done with them. All on one executor; nothing here is safe
+// across virtual processors.
 #pragma once
 
 #include "kernel/base/assert.hpp"
@@ -23,7 +24,8 @@ private:
     CancelSource* source_ = nullptr;
 };
 
-/// While it lives, `callback` is called once if the source asks. Destroying it withdraws; after that the callback never runs.
+/// While it lives, `callback` is called once if the source asks. Destroying it withdraws; after that the callback never
+/// runs.
 class CancelRegistration {
 public:
     using Callback = void (*)(CancelRegistration& self);

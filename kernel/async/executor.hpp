@@ -1,6 +1,7 @@
-// One executor per virtual processor (or host thread): a queue of ready work, a set of timers, and an idle action. No shared run queue and no
-// locks; the one thing that other processors may do is `post_remote`. What the idle action is (return to VTL0, wait for the kernel, advance
-// virtual time) is the only difference between the environments, and is behind `ExecutorPlatform`.
+// One executor per virtual processor (or host thread): a queue of ready work, a set of timers, and an idle action. No
+// shared run queue and no locks; the one thing that other processors may do is `post_remote`. What the idle action is
+// (return to VTL0, wait for the kernel, advance virtual time) is the only difference between the environments, and is
+// behind `ExecutorPlatform`.
 #pragma once
 
 #include <atomic>
@@ -31,7 +32,8 @@ public:
     virtual ~ExecutorPlatform() = default;
     /// The monotonic clock, in nanoseconds since some fixed point.
     virtual u64 now_ns() = 0;
-    /// Called with nothing ready: may give the processor away until `deadline_ns`, an interrupt, or `wake`. May return early, for no reason.
+    /// Called with nothing ready: may give the processor away until `deadline_ns`, an interrupt, or `wake`. May return
+    /// early, for no reason.
     virtual void idle(u64 deadline_ns) = 0;
     /// Called from any processor: makes a present or the next `idle` return soon.
     virtual void wake() = 0;
@@ -68,8 +70,8 @@ public:
             run_once();
         }
     }
-    /// One round: a batch of what is ready, or else one idle. Returns after the batch even if more became ready meanwhile, so that a task that yields
-    /// for ever cannot keep `run_until` from asking.
+    /// One round: a batch of what is ready, or else one idle. Returns after the batch even if more became ready
+    /// meanwhile, so that a task that yields for ever cannot keep `run_until` from asking.
     void run_once();
 
     /// From now on ready work is taken in an order drawn from `seed` (simulation); 0 restores first in, first out.
@@ -78,7 +80,8 @@ public:
     /// Memory for coroutine frames, kept in per-size lists: after warm-up no frame touches the heap.
     void* allocate_frame(usize size);
     void free_frame(void* frame, usize size);
-    /// What to ask the heap for where there is no executor yet: a frame of `size` may be freed into an executor's lists later, which hold whole granules.
+    /// What to ask the heap for where there is no executor yet: a frame of `size` may be freed into an executor's lists
+    /// later, which hold whole granules.
     static constexpr usize frame_bytes(usize size) { return align_up(size, frame_granule); }
 
     /// How often this executor found nothing ready, and how many work items it ran: for `inspect` and tests.
@@ -108,7 +111,8 @@ private:
     FreeFrame* free_frames_[frame_classes] = {};
 };
 
-/// The slot that holds the calling processor's executor. Each environment defines it (per virtual processor, or per thread).
+/// The slot that holds the calling processor's executor. Each environment defines it (per virtual processor, or per
+/// thread).
 Executor*& current_executor_slot();
 
 /// Makes `executor` current for as long as it lives.

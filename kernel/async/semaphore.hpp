@@ -1,4 +1,5 @@
-// A budget that can be waited for: frames, bounce pages, queue slots. First come, first served, so that a large request is not starved.
+// A budget that can be waited for: frames, bounce pages, queue slots. First come, first served, so that a large request
+// is not starved.
 #pragma once
 
 #include "kernel/async/task.hpp"
@@ -19,8 +20,9 @@ public:
         available_ -= units;
         return true;
     }
-    /// Takes `units`, waiting for them within `limits`. They are taken in the waiter's name when it is its turn, before it runs again: nobody can
-    /// step in between. More units than the semaphore ever has wait for ever, or until `limits`.
+    /// Takes `units`, waiting for them within `limits`. They are taken in the waiter's name when it is its turn, before
+    /// it runs again: nobody can step in between. More units than the semaphore ever has wait for ever, or until
+    /// `limits`.
     Task<Result<void>> acquire(u64 units = 1, WaitLimits limits = {}) {
         if (try_acquire(units)) {
             co_return Result<void>{};

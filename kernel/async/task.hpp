@@ -1,6 +1,6 @@
-// `Task<T>`: a lazy coroutine that is owned by whoever awaits it, and runs on the awaiter's executor. Nothing is detached: long-lived work lives in
-// a TaskGroup. A task that is destroyed before it finished destroys its frame, which is allowed only while it is suspended in nothing that will
-// resume it (the awaitables of this folder withdraw themselves).
+// `Task<T>`: a lazy coroutine that is owned by whoever awaits it, and runs on the awaiter's executor. Nothing is
+// detached: long-lived work lives in a TaskGroup. A task is destroyed before it was awaited or after it
+// has ended; what it would be suspended in asserts that.
 #pragma once
 
 #include <coroutine>
@@ -137,7 +137,8 @@ private:
 
 namespace detail {
 
-/// A coroutine that starts at once and frees itself at its end: the root under TaskGroup and `run_blocking`, used nowhere else.
+/// A coroutine that starts at once and frees itself at its end: the root under TaskGroup and `run_blocking`, used
+/// nowhere else.
 struct Root {
     struct promise_type : FrameAllocation {
         Root get_return_object() const { return {}; }
@@ -159,7 +160,8 @@ inline Root run_root(Task<void> task, bool& finished) {
 
 }  // namespace detail
 
-/// Runs `task` to its end on `executor`, which becomes current. For composition roots and tests: never inside a coroutine.
+/// Runs `task` to its end on `executor`, which becomes current. For composition roots and tests: never inside a
+/// coroutine.
 template <typename T>
 T run_blocking(Executor& executor, Task<T> task) {
     CurrentExecutorScope scope(executor);

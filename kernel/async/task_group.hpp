@@ -1,4 +1,5 @@
-// A set of tasks that live beside their owner: started with `spawn`, asked to stop through one cancel token, and waited for before the group may go.
+// A set of tasks that live beside their owner: started with `spawn`, asked to stop through one cancel token, and waited
+// for before the group may go.
 #pragma once
 
 #include "kernel/async/task.hpp"

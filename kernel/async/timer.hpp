@@ -1,5 +1,5 @@
-// Timers of an executor: an intrusive pairing heap, so that arming and disarming allocate nothing. Times are nanoseconds of the
-// executor's monotonic clock.
+// Timers of an executor: an intrusive pairing heap, so that arming and disarming allocate nothing. Times are
+// nanoseconds of the executor's monotonic clock.
 #pragma once
 
 #include "kernel/base/assert.hpp"
@@ -10,7 +10,8 @@ namespace undercroft {
 /// A deadline that never comes.
 inline constexpr u64 no_deadline = ~u64{0};
 
-/// One timer, embedded in whatever waits. Not armed until given to an executor; must be disarmed before it is destroyed.
+/// One timer, embedded in whatever waits. Not armed until given to an executor; must be disarmed before it is
+/// destroyed.
 class Timer {
 public:
     using Callback = void (*)(Timer& self);

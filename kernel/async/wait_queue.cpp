@@ -38,7 +38,8 @@ bool WaitQueue::notify_one() {
 }
 
 void WaitQueue::notify_all() {
-    // Only those that wait now: one that waits again from its resumption is behind `last`, and resumption comes later anyway.
+    // Only those that wait now: one that waits again from its resumption is behind `last`, and resumption comes later
+    // anyway.
     while (notify_one()) {
     }
 }

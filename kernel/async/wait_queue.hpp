@@ -1,5 +1,6 @@
-// Waiting: the one awaitable under everything that waits. Every wait ends exactly once, by a notification, its deadline, or its cancel token,
-// whichever is first; the coroutine goes on from its executor's ready queue, never from inside the notifier. One executor only.
+// Waiting: the one awaitable under everything that waits. Every wait ends exactly once, by a notification, its
+// deadline, or its cancel token, whichever is first; the coroutine goes on from its executor's ready queue, never from
+// inside the notifier. One executor only.
 #pragma once
 
 #include <coroutine>
@@ -10,7 +11,8 @@
 
 namespace undercroft {
 
-/// How long and until when a wait may last. The default waits until notified: give one of the two unless the notifier cannot fail to come.
+/// How long and until when a wait may last. The default waits until notified: give one of the two unless the notifier
+/// cannot fail to come.
 struct WaitLimits {
     u64 deadline_ns = no_deadline;
     CancelToken cancel = {};
@@ -72,7 +74,8 @@ private:
     Waiter* last_ = nullptr;
 };
 
-/// `co_await sleep_until(deadline)`: always ends; with `timed_out` when the time has come (the normal case), or `cancelled`.
+/// `co_await sleep_until(deadline)`: always ends; with `timed_out` when the time has come (the normal case), or
+/// `cancelled`.
 inline Waiter sleep_until(u64 deadline_ns, CancelToken cancel = {}) {
     return Waiter(nullptr, WaitLimits{.deadline_ns = deadline_ns, .cancel = cancel});
 }

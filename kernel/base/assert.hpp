@@ -3,7 +3,8 @@
 
 namespace undercroft {
 
-/// Ends the program: prints what and where, and a backtrace where one can be had. Each environment (monitor, image, host) provides it.
+/// Ends the program: prints what and where, and a backtrace where one can be had. Each environment (monitor, image,
+/// host) provides it.
 [[noreturn]] void panic(const char* file, int line, const char* format, ...) __attribute__((format(printf, 3, 4)));
 
 }  // namespace undercroft

@@ -1,5 +1,6 @@
-// Fields of wire formats that convert by themselves: `Le<u32>` is stored little-endian, `Be<u32>` big-endian, both unaligned-safe
-// (alignment 1), so a struct of them has exactly the layout of the standard it comes from. Follow each with a size assertion.
+// Fields of wire formats that convert by themselves: `Le<u32>` is stored little-endian, `Be<u32>` big-endian, both
+// unaligned-safe (alignment 1), so a struct of them has exactly the layout of the standard it comes from. Follow each
+// with a size assertion.
 #pragma once
 
 #include <bit>

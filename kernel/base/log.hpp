@@ -1,5 +1,5 @@
-// Logging with levels: one line a call, formatted as printf does (integers and strings only: the image has no floating point printf).
-// The environment provides the sink; a line never waits and never allocates.
+// Logging with levels: one line a call, formatted as printf does (integers and strings only: the image has no floating
+// point printf). The environment provides the sink; a line never waits and never allocates.
 #pragma once
 
 #include <string_view>

@@ -1,4 +1,5 @@
-// Scatter-gather lists: what disks, drivers and frontends hand each other. Only the vocabulary; walking one is storage/segments.hpp.
+// Scatter-gather lists: what disks, drivers and frontends hand each other. Only the vocabulary; walking one is
+// storage/segments.hpp.
 #pragma once
 
 #include <span>

@@ -1,5 +1,6 @@
-// A namespace of an NVMe controller that we drive, as a disk. Leaves out persistent reservations. What the driver promises holds here too: every operation
-// ends within a bound, whatever the device does, and its memory is the device's no longer.
+// A namespace of an NVMe controller that we drive, as a disk. Leaves out persistent reservations. What the driver
+// promises holds here too: every operation ends within a bound, whatever the device does, and its memory is the
+// device's no longer.
 #pragma once
 
 #include "drivers/nvme/namespace.hpp"
@@ -9,8 +10,8 @@ namespace undercroft {
 
 class NvmeDisk final : public DiskInterface, private nvme::host::NamespaceObserver {
 public:
-    /// A disk over `name_space`, of which it is the only observer from now on. Call on the driver's first executor. Outlives `Driver::close`, after which every
-    /// operation ends with `gone`.
+    /// A disk over `name_space`, of which it is the only observer from now on. Call on the driver's first executor.
+    /// Outlives `Driver::close`, after which every operation ends with `gone`.
     static std::shared_ptr<NvmeDisk> create(std::shared_ptr<nvme::host::Namespace> name_space);
     /// On the driver's first executor.
     ~NvmeDisk() override;

@@ -1,4 +1,5 @@
-// The simulations' program: Catch2's own options, and `--seed N` for a run with one seed. Prints the seed of whatever fails or panics.
+// The simulations' program: Catch2's own options, and `--seed N` for a run with one seed. Prints the seed of whatever
+// fails or panics.
 #define CATCH_CONFIG_RUNNER
 #include "tests/simulation/main.hpp"
 

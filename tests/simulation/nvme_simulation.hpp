@@ -1,5 +1,6 @@
-// A machine's life in virtual time: workers on several processors read, write and flush a disk (encrypted or not) over the NVMe driver, over the project's own
-// controller, over a medium that delays, fails, sticks and loses power; an oracle checks every sector that is read. One seed, one run, bit for bit.
+// A machine's life in virtual time: workers on several processors read, write and flush a disk (encrypted or not) over
+// the NVMe driver, over the project's own controller, over a medium that delays, fails, sticks and loses power; an
+// oracle checks every sector that is read. One seed, one run, bit for bit.
 #pragma once
 
 #include <string>

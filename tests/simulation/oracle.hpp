@@ -1,7 +1,8 @@
 // What every sector may hold: told of each write, flush and power loss, it says whether what was read can be right.
 //
-// A write that succeeded makes its value the only one; one that failed may have happened or not, now or until the next write that succeeds. After a power loss a
-// sector holds the last value that a flush or FUA made durable, or any that was written since. A flush covers the writes that had ended when it began.
+// A write that succeeded makes its value the only one; one that failed may have happened or not, now or until the next
+// write that succeeds. After a power loss a sector holds the last value that a flush or FUA made durable, or any that
+// was written since. A flush covers the writes that had ended when it began.
 #pragma once
 
 #include <algorithm>
@@ -55,7 +56,8 @@ public:
         }
         return false;
     }
-    /// Whether `stamp` can be what is found after a power loss; if so, it is what the sector holds from now on, durably.
+    /// Whether `stamp` can be what is found after a power loss; if so, it is what the sector holds from now on,
+    /// durably.
     bool settle(u64 sector, Stamp stamp) {
         std::vector<Write>& history = sectors_[sector].history;
         bool possible =

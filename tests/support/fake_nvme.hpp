@@ -1,5 +1,6 @@
-// An NVMe controller that lies on request. The project's own controller never does, so what a driver makes of wrong command ids, phases, registers and Identify
-// data is tested with this one. Just enough of a device to be driven: one namespace in memory, I/O queues, no events but those a test sends.
+// An NVMe controller that lies on request. The project's own controller never does, so what a driver makes of wrong
+// command ids, phases, registers and Identify data is tested with this one. Just enough of a device to be driven: one
+// namespace in memory, I/O queues, no events but those a test sends.
 #pragma once
 
 #include <functional>

@@ -1,4 +1,5 @@
-// A driver on the project's own controller over a RAM disk, in virtual time: what driver tests and simulations stand on.
+// A driver on the project's own controller over a RAM disk, in virtual time: what driver tests and simulations stand
+// on.
 #pragma once
 
 #include <optional>
@@ -11,7 +12,8 @@
 
 namespace undercroft::test {
 
-/// Takes a simulated machine through the life of a driver. Members may be used directly; `close` is called by the destructor.
+/// Takes a simulated machine through the life of a driver. Members may be used directly; `close` is called by the
+/// destructor.
 class NvmeRig {
 public:
     struct Config {

@@ -1,4 +1,5 @@
-// Devices that time out, fail, lie and disappear. Whatever they do: every request ends within the bound, and no memory is touched that was given back.
+// Devices that time out, fail, lie and disappear. Whatever they do: every request ends within the bound, and no memory
+// is touched that was given back.
 #include <catch2/catch.hpp>
 #include <random>
 
