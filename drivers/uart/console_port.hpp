@@ -3,8 +3,8 @@
 // Left out: line speed and modem lines, which the machine's firmware set up. Source: National Semiconductor PC16550D datasheet.
 #pragma once
 
+#include "kernel/base/serial_line.hpp"
 #include "kernel/base/spinlock.hpp"
-#include "kernel/guest/chipset/services.hpp"
 #include "kernel/vtl/virtual_processor.hpp"
 
 namespace undercroft {

@@ -1,10 +1,9 @@
 // What the chipset needs of the place it runs in, beyond device.hpp: the interrupt request towards the boot processor's
-// LINT0, wall time, the machine's end, and the other side of a serial line.
+// LINT0, wall time, and the machine's end.
 #pragma once
 
-#include <span>
-
-#include "kernel/base/result.hpp"
+#include "kernel/base/serial_line.hpp"
+#include "kernel/base/types.hpp"
 
 namespace undercroft {
 
@@ -33,29 +32,6 @@ public:
     virtual ~WallClock() = default;
     /// Nanoseconds since 1970-01-01 00:00 UTC.
     virtual u64 unix_time_ns() = 0;
-};
-
-/// The other side of a serial line. Flow control on both ways, so no byte is lost; calls from any processor, with the
-/// UART's lock held: they must not call back into the UART from inside.
-class CharacterBackend {
-public:
-    virtual ~CharacterBackend() = default;
-    /// Takes as many bytes as it can, and returns how many. Took it fewer than offered, it calls
-    /// `SerialPort::transmit_ready` once it can take more.
-    virtual usize write(std::span<const u8> bytes) = 0;
-    /// The UART, having refused bytes in `SerialPort::receive`, can take more now.
-    virtual void receive_ready() = 0;
-};
-
-/// What a back end calls on the UART; from any processor.
-class SerialPort {
-public:
-    virtual ~SerialPort() = default;
-    /// Bytes that arrived on the line. Returns how many it took; for the rest, wait for
-    /// `CharacterBackend::receive_ready`.
-    virtual usize receive(std::span<const u8> bytes) = 0;
-    /// The back end can take bytes again.
-    virtual void transmit_ready() = 0;
 };
 
 }  // namespace undercroft
