@@ -12,7 +12,7 @@ namespace {
 
 constexpr u32 cpuid_1_ecx_x2apic = 1u << 21;
 constexpr u32 divide_by_one = 0xB;
-constexpr u32 lvt_mode_deadline = 2u << 17;
+constexpr unsigned lvt_mode_shift = 17;
 constexpr u32 command_init = 5u << 8;
 constexpr u32 command_startup = 6u << 8;
 
@@ -71,9 +71,9 @@ void PhysicalApic::send_startup(u32 destination, u8 page) const {
     send(destination, command_startup | apic::Command::assert_bit | page);
 }
 
-void PhysicalApic::set_up_timer(u8 vector, bool deadline_mode) const {
+void PhysicalApic::set_up_timer(u8 vector, apic::TimerMode mode) const {
     write(apic::timer_divide, divide_by_one);
-    write(apic::lvt_timer, vector | (deadline_mode ? lvt_mode_deadline : 0));
+    write(apic::lvt_timer, vector | (u32{static_cast<u8>(mode)} << lvt_mode_shift));
 }
 
 u32 PhysicalIoApic::read(u32 reg) const {

@@ -20,9 +20,9 @@ public:
     void send_init(u32 destination) const;
     void send_startup(u32 destination, u8 page) const;
 
-    /// Prepares this CPU's timer to raise `vector`; with `deadline_mode` by TSC value.
-    void set_up_timer(u8 vector, bool deadline_mode) const;
-    /// One shot after `count` ticks of the undivided clock; 0 stops it.
+    /// Prepares this CPU's timer to raise `vector`.
+    void set_up_timer(u8 vector, apic::TimerMode mode) const;
+    /// Fires after `count` ticks of the undivided clock, and in periodic mode again after each further `count`; 0 stops it.
     void set_timer_count(u32 count) const { write(apic::timer_initial_count, count); }
     u32 timer_count() const { return read(apic::timer_current_count); }
 

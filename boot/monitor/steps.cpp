@@ -34,6 +34,8 @@ constexpr u64 startup_timeout_us = 100'000;
 constexpr u64 startup_retries = 3;
 
 constexpr u32 cpuid_svm_leaf = 0x8000'000A;
+constexpr u32 hypervisor_leaf = 0x4000'0000;
+constexpr u32 hypervisor_tcg = 0x5447'4354;  // "TCGT"
 constexpr u32 cpuid_1_ecx_xsave = 1u << 26;
 constexpr u32 cpuid_1_ecx_tsc_deadline = 1u << 24;
 constexpr u32 cpuid_ext1_ecx_svm = 1u << 2;
@@ -77,6 +79,7 @@ void check_processor() {
     machine.has_next_rip = (svm_features & svm::feature::next_rip) != 0;
     machine.has_tsc_deadline = (features.ecx & cpuid_1_ecx_tsc_deadline) != 0;
     machine.tsc_invariant = (arch::cpuid(0x8000'0007).edx & cpuid_ext7_edx_invariant_tsc) != 0;
+    machine.forgets_interrupts = arch::cpuid(hypervisor_leaf).ebx == hypervisor_tcg;
     arch::write_cr4(arch::read_cr4() | arch::cr4_bit::xsave);
     machine.xcr0 = arch::cpuid(0xD).eax & xcr0_supported;
 }
@@ -162,7 +165,7 @@ void calibrate_clocks() {
     if (machine.firmware.pm_timer_port == 0) {
         PANIC("no ACPI PM timer to calibrate clocks with");
     }
-    machine.apic.set_up_timer(timer_vector, false);
+    machine.apic.set_up_timer(timer_vector, apic::TimerMode::one_shot);
     u32 begin = pm_timer();
     while (pm_timer() == begin) {
     }

@@ -25,13 +25,11 @@ void VirtualProcessor::request_window(Level& level, unsigned priority, bool igno
     control.virtual_interrupt |= svm::virtual_interrupt::pending |
                                  (u64{priority} << svm::virtual_interrupt::priority_shift) |
                                  (ignore_task_priority ? svm::virtual_interrupt::ignore_task_priority : 0);
-    control.intercept_misc1 |= svm::intercept1::virtual_interrupt;
 }
 
 void VirtualProcessor::prepare_guest_injection() {
     svm::ControlArea& control = guest_.vmcb->control;
     control.virtual_interrupt = svm::virtual_interrupt::masking | guest_apic_.cr8();
-    control.intercept_misc1 &= ~svm::intercept1::virtual_interrupt;
     control.event_injection = 0;
     bool slot_free = true;
     if (guest_.pending_event.valid()) {
@@ -81,7 +79,6 @@ void VirtualProcessor::prepare_guest_injection() {
 void VirtualProcessor::prepare_image_injection() {
     svm::ControlArea& control = image_.vmcb->control;
     control.virtual_interrupt = svm::virtual_interrupt::masking;
-    control.intercept_misc1 &= ~svm::intercept1::virtual_interrupt;
     control.event_injection = 0;
     if (image_.pending_event.valid()) {
         control.event_injection = image_.pending_event.raw;

@@ -19,11 +19,16 @@ inline constexpr u8 timer_vector = 0xF0;
 inline constexpr u8 kick_vector = 0xF1;
 inline constexpr u8 spurious_vector = 0xFF;
 
+inline constexpr u64 heartbeat_ms = 20;
+
 struct Machine {
     u64 entry_tsc;
     u64 tsc_frequency_hz;
     u64 timer_frequency_hz;  ///< of the physical APIC timer
-    u64 timer_ticks_per_tsc; ///< fixed point, 32 fractional bits
+    u64 timer_ticks_per_tsc;  ///< fixed point, 32 fractional bits
+    /// QEMU's TCG updates a CPU's pending interrupts without a lock when it enters and leaves a guest: one that arrives just then is forgotten until the
+    /// next. There the timer ticks at least every `heartbeat_ms`, and repeats.
+    bool forgets_interrupts;
     bool has_tsc_deadline;
     bool has_next_rip;
     bool tsc_invariant;

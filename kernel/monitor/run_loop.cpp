@@ -96,28 +96,26 @@ Level* VirtualProcessor::choose() {
     return &guest_;
 }
 
+/// Arms the physical timer for whichever level is first. One that fires earlier than needed stays: it costs one look.
 void VirtualProcessor::program_timer() {
     u64 deadline = earlier(guest_apic_.next_deadline(), image_apic_.next_deadline());
-    if (deadline == timer_deadline_) {
+    if (machine.forgets_interrupts) {
+        u64 heartbeat = arch::read_tsc() + heartbeat_ms * (machine.tsc_frequency_hz / 1000);
+        deadline = earlier(deadline, heartbeat);
+    }
+    if (timer_deadline_ <= deadline) {
         return;
     }
     timer_deadline_ = deadline;
     if (machine.has_tsc_deadline) {
-        arch::write_msr(arch::msr::tsc_deadline, deadline == ~u64{0} ? 0 : deadline);
+        arch::write_msr(arch::msr::tsc_deadline, deadline);
         return;
     }
-    u64 count = 0;
-    if (deadline != ~u64{0}) {
-        u64 now = arch::read_tsc();
-        u64 ticks = deadline > now ? deadline - now : 0;
-        auto scaled = static_cast<unsigned __int128>(ticks) * machine.timer_ticks_per_tsc;
-        count = static_cast<u64>(scaled >> 32) + 1;
-        if (count > timer_count_max || (scaled >> 32) > timer_count_max) {
-            count = timer_count_max;
-            timer_deadline_ = 0;  // it ends early: program again then
-        }
-    }
-    machine.apic.set_timer_count(static_cast<u32>(count));
+    u64 now = arch::read_tsc();
+    u64 ticks = deadline > now ? deadline - now : 0;
+    u64 count = static_cast<u64>((static_cast<unsigned __int128>(ticks) * machine.timer_ticks_per_tsc) >> 32) + 1;
+    // A sleep that is too long for the counter ends early, and is armed again then.
+    machine.apic.set_timer_count(static_cast<u32>(count < timer_count_max ? count : timer_count_max));
 }
 
 void VirtualProcessor::idle() {

@@ -18,8 +18,9 @@ constexpr u32 image_asid = 2;
 constexpr u64 dr6_reset = 0xFFFF'0FF0;
 constexpr u64 dr7_reset = 0x400;
 
+// The virtual interrupt only ever asks for an exit. Its intercept stays on: QEMU's TCG may remember a request from before the entry.
 constexpr u32 common_intercepts1 = svm::intercept1::interrupt | svm::intercept1::nmi | svm::intercept1::smi |
-                                   svm::intercept1::init | svm::intercept1::hlt | svm::intercept1::invd |
+                                   svm::intercept1::init | svm::intercept1::virtual_interrupt | svm::intercept1::hlt | svm::intercept1::invd |
                                    svm::intercept1::rsm | svm::intercept1::invlpga | svm::intercept1::io |
                                    svm::intercept1::msr | svm::intercept1::shutdown | svm::intercept1::rdpmc;
 constexpr u32 common_intercepts2 = svm::intercept2::vmrun | svm::intercept2::vmmcall | svm::intercept2::vmload |
@@ -133,7 +134,9 @@ void VirtualProcessor::adopt_this_cpu() {
     arch::write_msr(arch::msr::pat, arch::pat_reset);
     arch::save_host_state(host_vmcb_);
     machine.apic.enable_here(spurious_vector);
-    machine.apic.set_up_timer(timer_vector, machine.has_tsc_deadline);
+    machine.apic.set_up_timer(timer_vector, machine.has_tsc_deadline     ? apic::TimerMode::tsc_deadline
+                                            : machine.forgets_interrupts ? apic::TimerMode::periodic
+                                                                         : apic::TimerMode::one_shot);
 }
 
 void VirtualProcessor::set_image_context(const tlfs::InitialVpContext& context, u64 rdi) {
