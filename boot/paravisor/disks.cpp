@@ -137,8 +137,7 @@ void Disks::configure(const FirmwareConfig& firmware) {
 Task<void> Disks::open(GuestMachine& machine) {
     u8 device = PciHost::first_free_device;
     for (const StorageControllerConfig& config : configuration_.storage_controllers) {
-        Result<std::unique_ptr<nvme::Controller>, ConfigError> controller =
-            co_await make_controller(config, machine);
+        Result<std::unique_ptr<nvme::Controller>, ConfigError> controller = co_await make_controller(config, machine);
         if (!controller) {
             refuse_late(controller.error());
         }
@@ -150,8 +149,8 @@ Task<void> Disks::open(GuestMachine& machine) {
     keys_.wipe();
 }
 
-Task<Result<std::unique_ptr<nvme::Controller>, ConfigError>> Disks::make_controller(
-    const StorageControllerConfig& config, GuestMachine& machine) {
+Task<Result<std::unique_ptr<nvme::Controller>, ConfigError>>
+Disks::make_controller(const StorageControllerConfig& config, GuestMachine& machine) {
     std::vector<nvme::NamespaceConfig> namespaces;
     nvme::Identity identity;
     for (const LunConfig& lun : config.luns) {
@@ -163,12 +162,11 @@ Task<Result<std::unique_ptr<nvme::Controller>, ConfigError>> Disks::make_control
         identity.model = lun.model_number.empty() ? identity.model : std::string_view(lun.model_number);
     }
     identity.controller_id = static_cast<u16>(controllers_.size());
-    Result<std::unique_ptr<nvme::Controller>> controller =
-        nvme::Controller::create({.memory = machine.memory(),
-                                  .messages = machine.messages(),
-                                  .executors = executors_,
-                                  .namespaces = namespaces,
-                                  .identity = identity});
+    Result<std::unique_ptr<nvme::Controller>> controller = nvme::Controller::create({.memory = machine.memory(),
+                                                                                     .messages = machine.messages(),
+                                                                                     .executors = executors_,
+                                                                                     .namespaces = namespaces,
+                                                                                     .identity = identity});
     if (!controller) {
         co_return std::unexpected(
             ConfigError{config.path, std::string("the controller cannot be made: ") + to_string(controller.error())});
@@ -207,8 +205,7 @@ Task<DiskResult<Disk>> Disks::open_nvme(PciAddress device, u32 namespace_id) {
             co_return fail(DiskError::gone);
         }
     }
-    Result<std::shared_ptr<nvme::host::Namespace>> opened =
-        co_await controller->driver->open_namespace(namespace_id);
+    Result<std::shared_ptr<nvme::host::Namespace>> opened = co_await controller->driver->open_namespace(namespace_id);
     if (!opened) {
         log_error("NVMe controller %s, namespace %u: %s", to_string(device).c_str(), namespace_id,
                   to_string(opened.error()));

@@ -1,5 +1,5 @@
-// The guest's disks: configuration and keys from firmware configuration, drivers for the NVMe functions that the configuration names, pipelines over them, and the
-// controllers that the guest sees.
+// The guest's disks: configuration and keys from firmware configuration, drivers for the NVMe functions that the
+// configuration names, pipelines over them, and the controllers that the guest sees.
 #pragma once
 
 #include <memory>
@@ -53,10 +53,11 @@ public:
     Disks(const Disks&) = delete;
     Disks& operator=(const Disks&) = delete;
 
-    /// Reads and checks configuration and keys. Where anything is wrong, all of it goes to the log and the run ends with `configuration_refused`; no disk has been
-    /// touched then.
+    /// Reads and checks configuration and keys. Where anything is wrong, all of it goes to the log and the run ends
+    /// with `configuration_refused`; no disk has been touched then.
     void configure(const FirmwareConfig& firmware);
-    /// Opens the pipelines and gives the guest its controllers. Ends the run where a disk cannot be opened. The keys are wiped afterwards.
+    /// Opens the pipelines and gives the guest its controllers. Ends the run where a disk cannot be opened. The keys
+    /// are wiped afterwards.
     Task<void> open(GuestMachine& machine);
 
 private:

@@ -41,9 +41,9 @@ private:
 void log_guest_state(VirtualProcessor& processor) {
     const tlfs::RegisterPage& page = processor.guest_registers();
     const u64* general = page.general;
-    log_error("  rip %#llx rflags %#llx cs %#x cr0 %#llx cr3 %#llx cr4 %#llx efer %#llx", hex(page.rip), hex(page.rflags),
-              page.segments[static_cast<usize>(SegmentName::cs)].selector, hex(page.cr0), hex(page.cr3), hex(page.cr4),
-              hex(page.efer));
+    log_error("  rip %#llx rflags %#llx cs %#x cr0 %#llx cr3 %#llx cr4 %#llx efer %#llx", hex(page.rip),
+              hex(page.rflags), page.segments[static_cast<usize>(SegmentName::cs)].selector, hex(page.cr0),
+              hex(page.cr3), hex(page.cr4), hex(page.efer));
     for (usize index = 0; index < 16; index += 4) {
         log_error("  r%-2zu %016llx %016llx %016llx %016llx", index, hex(general[index]), hex(general[index + 1]),
                   hex(general[index + 2]), hex(general[index + 3]));

@@ -1,5 +1,5 @@
-// The guest's machine on real processors: the platform of kernel/guest, with the monitor behind its interrupts, VTL2's serial port behind its console, and the end of the run
-// behind its power button.
+// The guest's machine on real processors: the platform of kernel/guest, with the monitor behind its interrupts, VTL2's
+// serial port behind its console, and the end of the run behind its power button.
 #pragma once
 
 #include <atomic>
@@ -21,7 +21,8 @@ class GuestMachine final : private GuestEvents,
                            private WallClock,
                            private DebugLineSink {
 public:
-    /// Makes the platform for all processors, its timers on the calling one. Panics where that is not possible: the machine is of no use then.
+    /// Makes the platform for all processors, its timers on the calling one. Panics where that is not possible: the
+    /// machine is of no use then.
     explicit GuestMachine(const vtl2::BootInfo& boot_info);
     GuestMachine(const GuestMachine&) = delete;
     GuestMachine& operator=(const GuestMachine&) = delete;
@@ -31,7 +32,8 @@ public:
     MessageSink& messages() { return messages_; }
     /// For attaching functions, before `load`.
     PciHost& pci() { return platform_->pci(); }
-    /// Connects the console, writes the ACPI tables, and loads the kernel from firmware configuration. Ends the run with `configuration_refused` where the files are no good.
+    /// Connects the console, writes the ACPI tables, and loads the kernel from firmware configuration. Ends the run
+    /// with `configuration_refused` where the files are no good.
     void load(const FirmwareConfig& firmware);
     /// Sets the guest's boot processor to its first instruction, and lets all processors run the guest.
     void start();

@@ -1,4 +1,5 @@
-// The composition root of the VTL2 image: named steps from the monitor's entry to the guest's first instruction, and no logic of its own.
+// The composition root of the VTL2 image: named steps from the monitor's entry to the guest's first instruction, and no
+// logic of its own.
 #include "boot/paravisor/disks.hpp"
 #include "boot/paravisor/guest_machine.hpp"
 #include "boot/paravisor/memory.hpp"
@@ -15,7 +16,8 @@ namespace {
 void check_boot_info(const vtl2::BootInfo& boot_info) {
     if (boot_info.magic != vtl2::boot_info_magic || boot_info.version != vtl2::boot_info_version ||
         boot_info.vp_count == 0) {
-        PANIC("boot information of version %u with %u VPs is not for this image", boot_info.version, boot_info.vp_count);
+        PANIC("boot information of version %u with %u VPs is not for this image", boot_info.version,
+              boot_info.vp_count);
     }
 }
 

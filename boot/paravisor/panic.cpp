@@ -1,4 +1,5 @@
-// How the image ends when it is broken: what, where, a backtrace, and exit status 11. Also the common entry of exceptions and interrupts.
+// How the image ends when it is broken: what, where, a backtrace, and exit status 11. Also the common entry of
+// exceptions and interrupts.
 #include <stdarg.h>
 #include <stdio.h>
 
@@ -32,12 +33,14 @@ constexpr int backtrace_frames_max = 24;
 }
 
 bool is_image_memory(u64 address) {
-    return address >= reinterpret_cast<u64>(image_text_begin) && address < vtl2::image_virtual + vtl2::device_window_bytes;
+    return address >= reinterpret_cast<u64>(image_text_begin) &&
+           address < vtl2::image_virtual + vtl2::device_window_bytes;
 }
 
 void print_backtrace(u64 frame) {
     for (int depth = 0; depth < backtrace_frames_max && is_image_memory(frame) && is_aligned(frame, 8); ++depth) {
-        // SAFETY: frame pointers are kept in all code of the image; a wrong one faults, and a fault inside a panic ends the machine.
+        // SAFETY: frame pointers are kept in all code of the image; a wrong one faults, and a fault inside a panic ends
+        // the machine.
         const u64* words = reinterpret_cast<const u64*>(frame);
         if (words[1] == 0) {
             return;

@@ -103,9 +103,8 @@ void wait_until_running(u32 index) {
 }  // namespace
 
 void bind_boot_processor(const vtl2::BootInfo& boot_info) {
-    virtual_processors[0].initialise(0, boot_info.apic_ids[0],
-                                     {boot_pages[0], boot_pages[1], boot_pages[2], boot_pages[3]},
-                                     AddressMap(boot_info));
+    virtual_processors[0].initialise(
+        0, boot_info.apic_ids[0], {boot_pages[0], boot_pages[1], boot_pages[2], boot_pages[3]}, AddressMap(boot_info));
     virtual_processors[0].bind();
     arch::enable_extended_state();
     arch::initialise_idt(false);

@@ -1,4 +1,5 @@
-// The image's processors: for each its descriptor tables and stacks, its executor, and the environment that executor runs in.
+// The image's processors: for each its descriptor tables and stacks, its executor, and the environment that executor
+// runs in.
 #pragma once
 
 #include "kernel/vtl/vp_executor.hpp"

@@ -1,5 +1,6 @@
-// The files that QEMU hands its guest (fw_cfg): a directory read once, and files read by name. Access is through the monitor, which copies straight to where the bytes
-// belong. Left out: writing, the legacy items other than the directory. Source: QEMU docs/specs/fw_cfg.rst.
+// The files that QEMU hands its guest (fw_cfg): a directory read once, and files read by name. Access is through the
+// monitor, which copies straight to where the bytes belong. Left out: writing, the legacy items other than the
+// directory. Source: QEMU docs/specs/fw_cfg.rst.
 #pragma once
 
 #include <span>

@@ -13,7 +13,8 @@ constexpr u16 command_offset = 0x04;
 constexpr u32 command_memory = 1 << 1;
 constexpr u32 command_bus_master = 1 << 2;
 
-/// An interrupt on the processor that bound it. Its handler runs on that processor's executor, so waiting needs no lock.
+/// An interrupt on the processor that bound it. Its handler runs on that processor's executor, so waiting needs no
+/// lock.
 class DeviceInterrupt final : public InterruptBinding, private InterruptHandler {
 public:
     static Result<std::unique_ptr<InterruptBinding>> bind(u16 device, u16 entry) {
@@ -42,8 +43,7 @@ public:
     }
 
 private:
-    DeviceInterrupt(u16 device, u16 entry)
-        : processor_(VirtualProcessor::current()), device_(device), entry_(entry) {}
+    DeviceInterrupt(u16 device, u16 entry) : processor_(VirtualProcessor::current()), device_(device), entry_(entry) {}
     void on_interrupt() override {
         pending_ = true;
         waiters_.notify_all();
@@ -74,12 +74,10 @@ Result<void> change_command(u16 index, u32 set, u32 clear) {
 
 PciDeviceHost::PciDeviceHost(u16 index, const vtl2::AssignedDevice& device, u64 bar_offset, PageAllocator& pages,
                              const AddressMap& addresses)
-    : index_(index),
-      interrupt_count_(device.interrupt_count),
+    : index_(index), interrupt_count_(device.interrupt_count),
       // SAFETY: the monitor mapped the BAR there; it stays for the machine's life.
       registers_(reinterpret_cast<volatile std::byte*>(vtl2::device_virtual + bar_offset), device.bar_bytes[0]),
-      pages_(pages),
-      addresses_(addresses) {}
+      pages_(pages), addresses_(addresses) {}
 
 Result<std::unique_ptr<PciDeviceHost>> PciDeviceHost::open(u16 index, const vtl2::AssignedDevice& device,
                                                            PageAllocator& pages, const AddressMap& addresses) {
@@ -122,7 +120,8 @@ void PciDeviceHost::release_dma(void* context, std::byte* data, usize) {
 
 Result<DeviceRange> PciDeviceHost::device_range(const std::byte* data, usize size_bytes) {
     DeviceWindow window = TRY(addresses_.device_window(data));
-    return DeviceRange{window.address, size_bytes < window.size_bytes ? size_bytes : static_cast<usize>(window.size_bytes)};
+    return DeviceRange{window.address,
+                       size_bytes < window.size_bytes ? size_bytes : static_cast<usize>(window.size_bytes)};
 }
 
 Result<std::unique_ptr<InterruptBinding>> PciDeviceHost::bind_interrupt(u16 index) {

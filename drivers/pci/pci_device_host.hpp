@@ -1,4 +1,5 @@
-// A PCI function that the monitor assigned to VTL2, as its driver wants it: BAR 0 as registers, memory it can reach, and its MSI-X vectors on the executor that asks.
+// A PCI function that the monitor assigned to VTL2, as its driver wants it: BAR 0 as registers, memory it can reach,
+// and its MSI-X vectors on the executor that asks.
 // The monitor keeps the MSI-X table, and of the command register all but bus master and memory decode.
 #pragma once
 
@@ -35,9 +36,10 @@ public:
     /// Device memory that one function may have at most.
     static constexpr usize dma_bytes_max = 4 * mib;
 
-    /// Maps BAR 0 of assigned device `index` and allows it to decode memory. `not_found` where it has no BAR 0; errors of the monitor.
-    static Result<std::unique_ptr<PciDeviceHost>> open(u16 index, const vtl2::AssignedDevice& device, PageAllocator& pages,
-                                                       const AddressMap& addresses);
+    /// Maps BAR 0 of assigned device `index` and allows it to decode memory. `not_found` where it has no BAR 0; errors
+    /// of the monitor.
+    static Result<std::unique_ptr<PciDeviceHost>> open(u16 index, const vtl2::AssignedDevice& device,
+                                                       PageAllocator& pages, const AddressMap& addresses);
 
     RegisterSpace& registers() override { return registers_; }
     Result<DmaBuffer> allocate_dma(usize size_bytes) override;

@@ -1,4 +1,5 @@
-// Lock order: the guest's UART calls `write` and `receive_ready` with its own lock held, so nothing here calls the guest's UART under ours.
+// Lock order: the guest's UART calls `write` and `receive_ready` with its own lock held, so nothing here calls the
+// guest's UART under ours.
 #include "drivers/uart/console_port.hpp"
 
 #include <cstring>
@@ -41,12 +42,8 @@ Result<void> ConsolePort::start(u16 line, SerialPort& guest) {
     executor_ = &Executor::current();
     VirtualProcessor& processor = VirtualProcessor::current();
     u8 vector = TRY(processor.allocate_vector(*this, EndOfInterrupt::automatic));
-    TRY(hypercalls::map_line_interrupt({.device = line,
-                                        .entry = 0,
-                                        .vp_index = processor.index(),
-                                        .vector = vector,
-                                        .enable = 1,
-                                        .reserved = {}}));
+    TRY(hypercalls::map_line_interrupt(
+        {.device = line, .entry = 0, .vp_index = processor.index(), .vector = vector, .enable = 1, .reserved = {}}));
     SpinlockGuard guard(lock_);
     write_register(interrupt_enable_register, 0);
     write_register(fifo_control_register, fifo_enable_and_clear);
@@ -71,7 +68,8 @@ usize ConsolePort::write(std::span<const u8> bytes) {
 }
 
 void ConsolePort::receive_ready() {
-    // From the guest's UART, on any processor, with its lock held: what was refused is offered again from our own executor.
+    // From the guest's UART, on any processor, with its lock held: what was refused is offered again from our own
+    // executor.
     if (!retry_posted_.exchange(true)) {
         executor_->post_remote(*this);
     }

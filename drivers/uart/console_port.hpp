@@ -1,6 +1,8 @@
-// The machine's first serial port as the far end of the guest's console. A 16550 driven by interrupts in both directions: what the transmitter cannot take is refused and
-// asked for again when it is empty, what the guest cannot take stays in the receiver. Nothing waits, nothing is lost.
-// Left out: line speed and modem lines, which the machine's firmware set up. Source: National Semiconductor PC16550D datasheet.
+// The machine's first serial port as the far end of the guest's console. A 16550 driven by interrupts in both
+// directions: what the transmitter cannot take is refused and asked for again when it is empty, what the guest cannot
+// take stays in the receiver. Nothing waits, nothing is lost.
+// Left out: line speed and modem lines, which the machine's firmware set up. Source: National Semiconductor PC16550D
+// datasheet.
 #pragma once
 
 #include "kernel/base/serial_line.hpp"
@@ -16,7 +18,8 @@ public:
 
     explicit ConsolePort(u16 first_port) : Work(&ConsolePort::on_retry), first_port_(first_port) {}
 
-    /// Sets the port up and routes `line` to the calling processor; what arrives goes to `guest`, which must outlive this. Errors of the monitor.
+    /// Sets the port up and routes `line` to the calling processor; what arrives goes to `guest`, which must outlive
+    /// this. Errors of the monitor.
     Result<void> start(u16 line, SerialPort& guest);
 
     usize write(std::span<const u8> bytes) override;
@@ -36,9 +39,9 @@ private:
     SerialPort* guest_ = nullptr;
     Executor* executor_ = nullptr;  // of the processor that the line is routed to
     std::atomic<bool> retry_posted_{false};
-    Spinlock lock_;               // the registers, and what is below
+    Spinlock lock_;  // the registers, and what is below
     u8 interrupt_enable_ = 0;
-    u8 held_[fifo_bytes] = {};    // read from the receiver, not taken by the guest yet
+    u8 held_[fifo_bytes] = {};  // read from the receiver, not taken by the guest yet
     usize held_count_ = 0;
 };
 

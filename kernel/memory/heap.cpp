@@ -1,4 +1,5 @@
-// Slabs. A note's `kind` is the size class plus one; 0 is a block of pages. Free objects are chained by index through their first two bytes.
+// Slabs. A note's `kind` is the size class plus one; 0 is a block of pages. Free objects are chained by index through
+// their first two bytes.
 #include "kernel/memory/heap.hpp"
 
 #include <bit>
@@ -22,7 +23,8 @@ void store_link(std::byte* object, u16 value) { std::memcpy(object, &value, size
 
 u8 Heap::class_for(usize size_bytes, usize alignment_bytes) {
     for (u8 index = 0; index < class_count; ++index) {
-        // Objects lie at multiples of the class size in a page, so the size's lowest set bit is what they are aligned to.
+        // Objects lie at multiples of the class size in a page, so the size's lowest set bit is what they are aligned
+        // to.
         usize size = class_sizes[index];
         if (size >= size_bytes && is_aligned(size, alignment_bytes)) {
             return index;

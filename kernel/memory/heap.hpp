@@ -1,6 +1,6 @@
-// The heap under malloc and operator new: slabs of one page per size class up to half a page, whole blocks of pages above. Built for starting up and for rare paths: one
-// spinlock, no caches per processor; the I/O path takes from pools. Slab book-keeping lies in the page allocator's notes, so a stray write past an
-// object does not reach it.
+// The heap under malloc and operator new: slabs of one page per size class up to half a page, whole blocks of pages
+// above. Built for starting up and for rare paths: one spinlock, no caches per processor; the I/O path takes from
+// pools. Slab book-keeping lies in the page allocator's notes, so a stray write past an object does not reach it.
 #pragma once
 
 #include "kernel/base/spinlock.hpp"
@@ -14,7 +14,8 @@ public:
     Heap(const Heap&) = delete;
     Heap& operator=(const Heap&) = delete;
 
-    /// At least `size_bytes` (not 0) aligned to `alignment_bytes` (a power of two up to the page size; at least 16 is given). Null where there is no memory.
+    /// At least `size_bytes` (not 0) aligned to `alignment_bytes` (a power of two up to the page size; at least 16 is
+    /// given). Null where there is no memory.
     void* allocate(usize size_bytes, usize alignment_bytes);
     /// Takes back what `allocate` gave.
     void release(void* allocation);

@@ -1,5 +1,5 @@
-// Splitting and merging of buddies. A block's index bits say who its buddy is, so page 0 lies at an address aligned to the largest block, in front of the memory
-// if need be: those pages are never free.
+// Splitting and merging of buddies. A block's index bits say who its buddy is, so page 0 lies at an address aligned to
+// the largest block, in front of the memory if need be: those pages are never free.
 #include "kernel/memory/page_allocator.hpp"
 
 #include <bit>

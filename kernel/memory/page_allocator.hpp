@@ -1,6 +1,7 @@
-// The allocator of whole pages: a buddy allocator over one contiguous piece of memory. Its book-keeping (16 bytes a page) lies at the start of that piece, never
-// inside free pages. Blocks are powers of two pages and aligned to their size, as devices like them. Any processor may call; a spinlock is held for a few
-// dozen instructions. Out of memory is an answer, never a wait. Left out: several zones, and giving memory back to whoever it came from.
+// The allocator of whole pages: a buddy allocator over one contiguous piece of memory. Its book-keeping (16 bytes a
+// page) lies at the start of that piece, never inside free pages. Blocks are powers of two pages and aligned to their
+// size, as devices like them. Any processor may call; a spinlock is held for a few dozen instructions. Out of memory is
+// an answer, never a wait. Left out: several zones, and giving memory back to whoever it came from.
 #pragma once
 
 #include <span>
@@ -12,10 +13,10 @@ namespace undercroft {
 
 /// How full an allocator is.
 struct PageCounters {
-    usize total = 0;       ///< pages that can be given out
-    usize free = 0;        ///< of these, now
-    usize free_min = 0;    ///< the fewest there ever were
-    u64 refusals = 0;      ///< requests that could not be met
+    usize total = 0;     ///< pages that can be given out
+    usize free = 0;      ///< of these, now
+    usize free_min = 0;  ///< the fewest there ever were
+    u64 refusals = 0;    ///< requests that could not be met
 };
 
 class PageAllocator {
@@ -30,11 +31,14 @@ public:
     /// Takes over `memory`, which must be page-aligned, and whose content is lost. Once, before any other call.
     void initialise(std::span<std::byte> memory);
 
-    /// 2^`order` pages aligned to their size (relative to the address space, up to the alignment of the memory itself), contents undefined; null where there are none.
+    /// 2^`order` pages aligned to their size (relative to the address space, up to the alignment of the memory itself),
+    /// contents undefined; null where there are none.
     std::byte* allocate(u8 order);
-    /// As few pages as hold `size_bytes`, rounded up to a power of two. Null where there are none, or `size_bytes` is 0.
+    /// As few pages as hold `size_bytes`, rounded up to a power of two. Null where there are none, or `size_bytes` is
+    /// 0.
     std::byte* allocate_bytes(usize size_bytes);
-    /// Takes back what `allocate` or `allocate_bytes` gave. Anything else is our own bug and panics, as does a second time.
+    /// Takes back what `allocate` or `allocate_bytes` gave. Anything else is our own bug and panics, as does a second
+    /// time.
     void release(std::byte* block);
 
     /// Bytes of the block that begins at `block`, which was given out and not taken back.
@@ -57,7 +61,8 @@ public:
         u8 order = 0;
     };
     static_assert(sizeof(Note) == 16);
-    /// The note of the page that `address` lies in. Belongs to whoever allocated the page; zeroed by `allocate` for a block's first page.
+    /// The note of the page that `address` lies in. Belongs to whoever allocated the page; zeroed by `allocate` for a
+    /// block's first page.
     Note& note_of(const void* address) { return notes_[index_of(address)]; }
     const Note& note_of(const void* address) const { return notes_[index_of(address)]; }
     u32 index_of(const void* address) const {
@@ -78,7 +83,7 @@ private:
 
     mutable Spinlock lock_;
     std::byte* base_ = nullptr;  // of page 0, aligned to the largest block so that buddies are a matter of index bits
-    Note* notes_ = nullptr;       // one per page; while free, links of its free list
+    Note* notes_ = nullptr;      // one per page; while free, links of its free list
     u32 first_ = 0;              // pages below are not ours (alignment, book-keeping)
     u32 end_ = 0;
     u32 free_lists_[order_max + 1] = {};

@@ -1,5 +1,5 @@
-// Objects of one type with a fixed budget, for one processor: the I/O path takes its requests here, and never asks the heap. Memory comes from the page allocator
-// when first needed, up to the budget, and goes back when the pool goes.
+// Objects of one type with a fixed budget, for one processor: the I/O path takes its requests here, and never asks the
+// heap. Memory comes from the page allocator when first needed, up to the budget, and goes back when the pool goes.
 #pragma once
 
 #include <new>

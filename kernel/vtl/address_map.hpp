@@ -1,5 +1,5 @@
-// VTL2's four views of memory: virtual, guest physical, what a device uses, and guest addresses. All are linear (vtl2_extension.hpp), so each translation is an
-// addition; each checks its range.
+// VTL2's four views of memory: virtual, guest physical, what a device uses, and guest addresses. All are linear
+// (vtl2_extension.hpp), so each translation is an addition; each checks its range.
 #pragma once
 
 #include "kernel/base/result.hpp"
@@ -19,7 +19,8 @@ public:
     constexpr AddressMap() = default;
     explicit AddressMap(const vtl2::BootInfo& boot_info);
 
-    /// Guest physical address of `data`, which must lie in VTL2's own memory: what hypercalls take. Our own bug otherwise.
+    /// Guest physical address of `data`, which must lie in VTL2's own memory: what hypercalls take. Our own bug
+    /// otherwise.
     u64 guest_physical(const void* data) const;
     /// The same for VTL2's memory or guest RAM; `out_of_range` elsewhere.
     Result<u64> guest_physical_of_any(const std::byte* data, u64 size_bytes) const;

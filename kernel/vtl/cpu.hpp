@@ -1,4 +1,5 @@
-// What the image's side of the VTL interface needs of the CPU. Declared here, implemented by arch/x86_64/vtl2 in the image and by fakes in host tests.
+// What the image's side of the VTL interface needs of the CPU. Declared here, implemented by arch/x86_64/vtl2 in the
+// image and by fakes in host tests.
 #pragma once
 
 #include "kernel/base/types.hpp"
@@ -13,9 +14,11 @@ struct HypercallOutcome {
 /// One hypercall: `input` as TLFS 3.7, parameters in RDX and R8.
 HypercallOutcome hypercall(u64 input, u64 rdx, u64 r8);
 
-/// Returns to VTL0 with interrupts on, and comes back with them off when the monitor enters VTL2 again on this processor.
+/// Returns to VTL0 with interrupts on, and comes back with them off when the monitor enters VTL2 again on this
+/// processor.
 void vtl_return();
-/// Sleeps until an interrupt for VTL2 and takes it; for a processor that has no VTL0 to run yet. Interrupts are off before and after.
+/// Sleeps until an interrupt for VTL2 and takes it; for a processor that has no VTL0 to run yet. Interrupts are off
+/// before and after.
 void wait_for_interrupt();
 /// Takes what is pending: interrupts are on for an instant.
 void take_pending_interrupts();

@@ -81,18 +81,22 @@ std::span<const u8> fetched_of(const u8* bytes, u8 count) {
 void GuestIntercepts::on_intercept(VirtualProcessor& processor) {
     const tlfs::MessageHeader& message = processor.intercept_message();
     switch (static_cast<tlfs::MessageType>(message.type)) {
-    case tlfs::MessageType::io_port_intercept: return on_port(processor, payload_of<tlfs::IoPortIntercept>(message));
+    case tlfs::MessageType::io_port_intercept:
+        return on_port(processor, payload_of<tlfs::IoPortIntercept>(message));
     case tlfs::MessageType::unmapped_gpa:
-    case tlfs::MessageType::gpa_intercept: return on_memory(processor, payload_of<tlfs::MemoryIntercept>(message));
+    case tlfs::MessageType::gpa_intercept:
+        return on_memory(processor, payload_of<tlfs::MemoryIntercept>(message));
     case tlfs::MessageType::apic_eoi:
         return events_.end_of_interrupt(static_cast<u8>(payload_of<tlfs::ApicEoiMessage>(message).vector));
-    case tlfs::MessageType::unrecoverable_exception: return events_.processor_stopped(processor, "triple fault");
+    case tlfs::MessageType::unrecoverable_exception:
+        return events_.processor_stopped(processor, "triple fault");
     case tlfs::MessageType::msr_intercept:
     case tlfs::MessageType::cpuid_intercept:
         // The monitor has the policy for both; what it asks about, it does not know.
         return inject({.vector = general_protection, .has_error_code = true});
     case tlfs::MessageType::none:
-    case tlfs::MessageType::halt: return;
+    case tlfs::MessageType::halt:
+        return;
     }
     log_warning("VP %u: intercept message %#x is not known", processor.index(), message.type);
 }
@@ -101,7 +105,8 @@ void GuestIntercepts::before_guest(VirtualProcessor& processor) {
     if (!events_.has_external_interrupt(processor)) {
         return;
     }
-    // The 8259 gives its vector away for good, so it is asked only when the processor can take it at once: interrupts on, no shadow.
+    // The 8259 gives its vector away for good, so it is asked only when the processor can take it at once: interrupts
+    // on, no shadow.
     constexpr u64 interrupt_flag = 1 << 9;
     const tlfs::RegisterPage& page = processor.guest_registers();
     if ((page.rflags & interrupt_flag) == 0 || (page.interrupt_state & 1) != 0 || !accepts_external_interrupts()) {
@@ -147,8 +152,8 @@ void GuestIntercepts::on_port_string(VirtualProcessor& processor, const tlfs::Io
         .is_write = static_cast<tlfs::AccessType>(message.header.access_type) == tlfs::AccessType::write,
         .has_rep = (message.access_info & port_has_rep) != 0,
     };
-    EmulationResult result = emulator_.emulate_string_io(
-        cpu, access, fetched_of(message.instruction_bytes, message.instruction_byte_count));
+    EmulationResult result =
+        emulator_.emulate_string_io(cpu, access, fetched_of(message.instruction_bytes, message.instruction_byte_count));
     finish(processor, cpu, result);
 }
 

@@ -1,5 +1,6 @@
-// What the guest did that the CPU alone could not do: the monitor's intercept messages become accesses of the guest's bus, and the results go back into the guest's
-// registers. Messages come from the monitor, which is trusted; what they say of the guest (ports, addresses, instructions) is input.
+// What the guest did that the CPU alone could not do: the monitor's intercept messages become accesses of the guest's
+// bus, and the results go back into the guest's registers. Messages come from the monitor, which is trusted; what they
+// say of the guest (ports, addresses, instructions) is input.
 // Sources: TLFS 15.10 (intercepts); AMD64 Architecture Programmer's Manual volume 2 section 15.9-15.10.
 #pragma once
 
@@ -16,7 +17,8 @@ public:
     virtual void end_of_interrupt(u8 vector) = 0;
     /// The processor cannot go on (a triple fault): it does not run again.
     virtual void processor_stopped(VirtualProcessor& processor, const char* reason) = 0;
-    /// The 8259's request, if it has one now and `processor` is where it goes: the vector to deliver. Called when the processor can take it.
+    /// The 8259's request, if it has one now and `processor` is where it goes: the vector to deliver. Called when the
+    /// processor can take it.
     virtual bool has_external_interrupt(const VirtualProcessor& processor) = 0;
     virtual u8 acknowledge_external_interrupt() = 0;
 };

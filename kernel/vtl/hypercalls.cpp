@@ -1,4 +1,5 @@
-// Packing of hypercall inputs. Interrupts are off in VTL2 but for instants, so nothing steps between filling a page and the call.
+// Packing of hypercall inputs. Interrupts are off in VTL2 but for instants, so nothing steps between filling a page and
+// the call.
 #include "kernel/vtl/hypercalls.hpp"
 
 #include <bit>
@@ -19,14 +20,21 @@ u16 code_of(vtl2::CallCode code) { return static_cast<u16>(code); }
 
 Result<void> check(u64 rax) {
     switch (static_cast<tlfs::Status>(static_cast<u16>(rax))) {
-    case tlfs::Status::success: return {};
-    case tlfs::Status::invalid_hypercall_code: return fail(Error::unsupported);
+    case tlfs::Status::success:
+        return {};
+    case tlfs::Status::invalid_hypercall_code:
+        return fail(Error::unsupported);
     case tlfs::Status::access_denied:
-    case tlfs::Status::operation_denied: return fail(Error::access_denied);
-    case tlfs::Status::insufficient_memory: return fail(Error::out_of_memory);
-    case tlfs::Status::invalid_vp_index: return fail(Error::not_found);
-    case tlfs::Status::invalid_vp_state: return fail(Error::busy);
-    default: return fail(Error::invalid_argument);
+    case tlfs::Status::operation_denied:
+        return fail(Error::access_denied);
+    case tlfs::Status::insufficient_memory:
+        return fail(Error::out_of_memory);
+    case tlfs::Status::invalid_vp_index:
+        return fail(Error::not_found);
+    case tlfs::Status::invalid_vp_state:
+        return fail(Error::busy);
+    default:
+        return fail(Error::invalid_argument);
     }
 }
 
@@ -117,12 +125,11 @@ Result<void> start_guest(const tlfs::InitialVpContext& context, u64 initial_rsi)
     using enum tlfs::RegisterName;
     // The mode before the segments; RIP last: it is what sets the processor going.
     const RegisterPair registers[] = {
-        {cr4, {context.cr4, 0}},        {efer, {context.efer, 0}},      {cr3, {context.cr3, 0}},
-        {cr0, {context.cr0, 0}},        segment(cs, context.cs),        segment(ds, context.ds),
-        segment(es, context.es),        segment(ss, context.ss),        segment(fs, context.fs),
-        segment(gs, context.gs),        segment(tr, context.tr),        segment(ldtr, context.ldtr),
-        table(gdtr, context.gdtr),      table(idtr, context.idtr),      {rsp, {context.rsp, 0}},
-        {rflags, {context.rflags, 0}},  {rsi, {initial_rsi, 0}}, {rip, {context.rip, 0}},
+        {cr4, {context.cr4, 0}},   {efer, {context.efer, 0}}, {cr3, {context.cr3, 0}}, {cr0, {context.cr0, 0}},
+        segment(cs, context.cs),   segment(ds, context.ds),   segment(es, context.es), segment(ss, context.ss),
+        segment(fs, context.fs),   segment(gs, context.gs),   segment(tr, context.tr), segment(ldtr, context.ldtr),
+        table(gdtr, context.gdtr), table(idtr, context.idtr), {rsp, {context.rsp, 0}}, {rflags, {context.rflags, 0}},
+        {rsi, {initial_rsi, 0}},   {rip, {context.rip, 0}},
     };
     return set_registers(0, TargetVtl::guest, registers);
 }
@@ -163,17 +170,16 @@ void platform_power_off() {
 }
 
 Result<void> read_firmware_config(u16 selector, u64 offset_bytes, u64 size_bytes, u64 address) {
-    return call_simple(vtl2::CallCode::firmware_config_read,
-                       vtl2::FirmwareConfigInput{.selector = selector,
-                                                 .reserved = {},
-                                                 .offset_bytes = offset_bytes,
-                                                 .size_bytes = size_bytes,
-                                                 .address = address});
+    return call_simple(vtl2::CallCode::firmware_config_read, vtl2::FirmwareConfigInput{.selector = selector,
+                                                                                       .reserved = {},
+                                                                                       .offset_bytes = offset_bytes,
+                                                                                       .size_bytes = size_bytes,
+                                                                                       .address = address});
 }
 
 Result<u32> read_pci_config(u16 device, u16 offset_bytes, u8 size_bytes) {
-    cpu::HypercallOutcome outcome = call_fast(
-        vtl2::CallCode::pci_config_read, vtl2::PciConfigAddress::make(device, offset_bytes, size_bytes).value);
+    cpu::HypercallOutcome outcome = call_fast(vtl2::CallCode::pci_config_read,
+                                              vtl2::PciConfigAddress::make(device, offset_bytes, size_bytes).value);
     TRY(check(outcome.rax));
     return static_cast<u32>(outcome.r8);
 }

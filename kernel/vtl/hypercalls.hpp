@@ -1,5 +1,5 @@
-// The hypercalls that VTL2 makes, each with its types. Input and output structures go through the calling processor's hypercall pages; nothing here waits, and every
-// status other than success comes back as an Error.
+// The hypercalls that VTL2 makes, each with its types. Input and output structures go through the calling processor's
+// hypercall pages; nothing here waits, and every status other than success comes back as an Error.
 #pragma once
 
 #include <span>
@@ -33,7 +33,8 @@ struct AssertedInterrupt {
 
 namespace hypercalls {
 
-/// The pages that carry inputs and outputs of one processor's calls, and where the monitor finds them. Both in VTL2's memory.
+/// The pages that carry inputs and outputs of one processor's calls, and where the monitor finds them. Both in VTL2's
+/// memory.
 struct Pages {
     std::byte* input = nullptr;
     u64 input_address = 0;

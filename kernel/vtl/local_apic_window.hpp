@@ -1,5 +1,7 @@
-// The page at FEE00000h of a guest whose local APICs are memory-mapped: each register is read and written with the monitor's copy, on the processor that made the access.
-// Registers lie 16 bytes apart; anything but an aligned 32-bit access is undefined on a CPU, and gives zero here. Source: Intel SDM volume 3 section 11.4.1.
+// The page at FEE00000h of a guest whose local APICs are memory-mapped: each register is read and written with the
+// monitor's copy, on the processor that made the access.
+// Registers lie 16 bytes apart; anything but an aligned 32-bit access is undefined on a CPU, and gives zero here.
+// Source: Intel SDM volume 3 section 11.4.1.
 #pragma once
 
 #include "kernel/guest/bus.hpp"

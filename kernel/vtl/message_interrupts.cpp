@@ -16,7 +16,8 @@ Result<AssertedInterrupt> decode_message(u64 address, u32 data) {
     interrupt.level_triggered = (data >> 15) & 1;
     interrupt.logical_destination = (address >> 2) & 1;
     interrupt.destination = static_cast<u32>(address >> 12) & 0xFF;
-    bool has_vector = interrupt.type == tlfs::InterruptType::fixed || interrupt.type == tlfs::InterruptType::lowest_priority;
+    bool has_vector =
+        interrupt.type == tlfs::InterruptType::fixed || interrupt.type == tlfs::InterruptType::lowest_priority;
     bool known = has_vector || interrupt.type == tlfs::InterruptType::nmi;
     if ((address & window_mask) != window || !known || (has_vector && interrupt.vector < vector_min)) {
         return fail(Error::invalid_argument);

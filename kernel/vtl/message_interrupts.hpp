@@ -1,4 +1,5 @@
-// Message-signalled interrupts of the guest's devices: an address and data become one asserted interrupt. Source: Intel SDM volume 3 section 11.11.
+// Message-signalled interrupts of the guest's devices: an address and data become one asserted interrupt. Source: Intel
+// SDM volume 3 section 11.11.
 #pragma once
 
 #include <atomic>
@@ -8,7 +9,8 @@
 
 namespace undercroft {
 
-/// The interrupt that a message asks for; `invalid_argument` where address or data are not those of one (wrong window, reserved delivery mode, vector below 16).
+/// The interrupt that a message asks for; `invalid_argument` where address or data are not those of one (wrong window,
+/// reserved delivery mode, vector below 16).
 Result<AssertedInterrupt> decode_message(u64 address, u32 data);
 
 class MessageInterrupts final : public MessageSink {

@@ -1,4 +1,5 @@
-// Identity, local APIC and interrupt vectors of a processor. Sources: TLFS 15 (assist page), Intel SDM volume 3 chapter 11 (x2APIC).
+// Identity, local APIC and interrupt vectors of a processor. Sources: TLFS 15 (assist page), Intel SDM volume 3 chapter
+// 11 (x2APIC).
 #include "kernel/vtl/virtual_processor.hpp"
 
 #include <bit>
@@ -67,8 +68,8 @@ Result<u8> VirtualProcessor::allocate_vector(InterruptHandler& handler, EndOfInt
             handlers_[vector] = &handler;
             u64 bit = u64{1} << (vector % 64);
             pending_[vector / 64] &= ~bit;
-            needs_eoi_[vector / 64] =
-                end_of_interrupt == EndOfInterrupt::by_us ? needs_eoi_[vector / 64] | bit : needs_eoi_[vector / 64] & ~bit;
+            needs_eoi_[vector / 64] = end_of_interrupt == EndOfInterrupt::by_us ? needs_eoi_[vector / 64] | bit
+                                                                                : needs_eoi_[vector / 64] & ~bit;
             return static_cast<u8>(vector);
         }
     }

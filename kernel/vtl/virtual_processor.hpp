@@ -1,5 +1,6 @@
-// One virtual processor as VTL2 sees it: its index, the pages it shares with the monitor, its local APIC, and the vectors of its interrupts. Interrupts only mark
-// their vector as pending; the handlers run later, on the executor's own turn, so none of them has to be safe against interruption.
+// One virtual processor as VTL2 sees it: its index, the pages it shares with the monitor, its local APIC, and the
+// vectors of its interrupts. Interrupts only mark their vector as pending; the handlers run later, on the executor's
+// own turn, so none of them has to be safe against interruption.
 // Left out: running the guest (vp_executor.hpp) and what the guest's intercepts mean (guest_intercepts.hpp).
 #pragma once
 
@@ -13,14 +14,16 @@
 
 namespace undercroft {
 
-/// Whoever wants to know of an interrupt. Called on the processor the vector belongs to, between two turns of its executor.
+/// Whoever wants to know of an interrupt. Called on the processor the vector belongs to, between two turns of its
+/// executor.
 class InterruptHandler {
 public:
     virtual ~InterruptHandler() = default;
     virtual void on_interrupt() = 0;
 };
 
-/// Who writes the local APIC's EOI register. Device interrupts need none (vtl2_extension.hpp); the processor's own timer and IPIs do.
+/// Who writes the local APIC's EOI register. Device interrupts need none (vtl2_extension.hpp); the processor's own
+/// timer and IPIs do.
 enum class EndOfInterrupt : u8 { automatic, by_us };
 
 class VirtualProcessor {
@@ -45,7 +48,8 @@ public:
     void initialise(u32 index, u32 apic_id, const SharedPages& pages, const AddressMap& addresses);
     /// Makes this the calling processor. From then on `current` and hypercalls work on it.
     void bind();
-    /// Tells the monitor of assist and register page, and switches the local APIC on. On the processor itself, after `bind`.
+    /// Tells the monitor of assist and register page, and switches the local APIC on. On the processor itself, after
+    /// `bind`.
     Result<void> enable();
 
     u32 index() const { return index_; }
@@ -60,13 +64,15 @@ public:
     /// The guest's registers on this processor, valid whenever VTL2 runs; changes need their `dirty` bit.
     tlfs::RegisterPage& guest_registers() { return *register_page_; }
 
-    /// A vector of this processor for `handler`, which must outlive it. `out_of_memory` when all are taken. On the processor itself.
+    /// A vector of this processor for `handler`, which must outlive it. `out_of_memory` when all are taken. On the
+    /// processor itself.
     Result<u8> allocate_vector(InterruptHandler& handler, EndOfInterrupt end_of_interrupt);
     /// Gives a vector back; its interrupts must have been masked.
     void release_vector(u8 vector);
     /// From the interrupt entry: marks `vector`.
     void note_interrupt(u8 vector) { pending_[vector / 64] |= u64{1} << (vector % 64); }
-    /// Runs the handlers of all marked vectors. Between two turns of the executor, interrupts off. Returns whether there were any.
+    /// Runs the handlers of all marked vectors. Between two turns of the executor, interrupts off. Returns whether
+    /// there were any.
     bool dispatch_interrupts();
     /// Interrupts that came on vectors nobody has.
     u64 stray_interrupts() const { return stray_interrupts_; }

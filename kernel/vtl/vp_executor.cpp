@@ -1,5 +1,6 @@
-// Idling and waking. `idle_` and `woken_` close the gap between the last look at the queues and giving the processor away: whoever wakes sets `woken_` first and then
-// looks at `idle_`; whoever idles does it the other way round, so one of the two sees the other.
+// Idling and waking. `idle_` and `woken_` close the gap between the last look at the queues and giving the processor
+// away: whoever wakes sets `woken_` first and then looks at `idle_`; whoever idles does it the other way round, so one
+// of the two sees the other.
 #include "kernel/vtl/vp_executor.hpp"
 
 #include "kernel/vtl/cpu.hpp"
@@ -7,9 +8,7 @@
 namespace undercroft {
 
 VpExecutorPlatform::VpExecutorPlatform(VirtualProcessor& processor, TscClock clock)
-    : processor_(processor),
-      clock_(clock),
-      timer_notice_(*this, &VpExecutorPlatform::on_timer),
+    : processor_(processor), clock_(clock), timer_notice_(*this, &VpExecutorPlatform::on_timer),
       wake_notice_(*this, &VpExecutorPlatform::on_wake) {}
 
 Result<void> VpExecutorPlatform::enable() {

@@ -1,5 +1,6 @@
-// The executor's environment on a virtual processor: time is the TSC, and idling is running the guest. When nothing is ready the processor returns to VTL0 and comes
-// back with an intercept, which is handled at once, or an interrupt. Until its guest may run it sleeps instead.
+// The executor's environment on a virtual processor: time is the TSC, and idling is running the guest. When nothing is
+// ready the processor returns to VTL0 and comes back with an intercept, which is handled at once, or an interrupt.
+// Until its guest may run it sleeps instead.
 #pragma once
 
 #include <atomic>
@@ -29,7 +30,8 @@ public:
     constexpr u64 to_ns(u64 ticks) const {
         return static_cast<u64>((static_cast<unsigned __int128>(ticks) * nanoseconds_per_tick_) >> ns_fraction_bits);
     }
-    /// Rounded up, so that a deadline has passed when its tick has come: the factors' own error is below one part in 10^8. Saturates.
+    /// Rounded up, so that a deadline has passed when its tick has come: the factors' own error is below one part in
+    /// 10^8. Saturates.
     constexpr u64 to_ticks(u64 ns) const {
         unsigned __int128 ticks = (static_cast<unsigned __int128>(ns) * ticks_per_nanosecond_) >> tick_fraction_bits;
         u64 margin = (ns >> 27) + 2;
@@ -64,7 +66,8 @@ public:
 private:
     class Notice final : public InterruptHandler {
     public:
-        explicit Notice(VpExecutorPlatform& owner, void (VpExecutorPlatform::*action)()) : owner_(owner), action_(action) {}
+        explicit Notice(VpExecutorPlatform& owner, void (VpExecutorPlatform::*action)())
+            : owner_(owner), action_(action) {}
         void on_interrupt() override { (owner_.*action_)(); }
 
     private:

@@ -1,4 +1,5 @@
-// The CPU and the monitor as kernel/vtl sees them, in a host program: hypercalls, MSRs and ports go to whoever a test installs.
+// The CPU and the monitor as kernel/vtl sees them, in a host program: hypercalls, MSRs and ports go to whoever a test
+// installs.
 #pragma once
 
 #include <functional>

@@ -13,7 +13,9 @@ HypercallOutcome hypercall(u64 input, u64 rdx, u64 r8) {
     return {result.rax, result.r8};
 }
 
-void vtl_return() { arch::vtl_return(tlfs::HypercallInput::simple(static_cast<u16>(tlfs::CallCode::vtl_return)).value); }
+void vtl_return() {
+    arch::vtl_return(tlfs::HypercallInput::simple(static_cast<u16>(tlfs::CallCode::vtl_return)).value);
+}
 
 void wait_for_interrupt() { arch::wait_for_interrupt(); }
 

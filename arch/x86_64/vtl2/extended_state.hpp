@@ -1,4 +1,5 @@
-// Vector state of VTL2: all of x87, SSE, AVX and AVX-512 that the CPU has, for the crypto path. The monitor keeps it apart from VTL0's.
+// Vector state of VTL2: all of x87, SSE, AVX and AVX-512 that the CPU has, for the crypto path. The monitor keeps it
+// apart from VTL0's.
 #pragma once
 
 namespace undercroft::arch {

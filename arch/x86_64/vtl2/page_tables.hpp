@@ -1,5 +1,6 @@
-// VTL2's own page tables: 4-level, built once while starting up, in place of the ones the monitor entered with. What is code is not writable, and everything else not
-// executable. Left out: freeing tables, five levels. Source: AMD64 Architecture Programmer's Manual volume 2, section 5.3.
+// VTL2's own page tables: 4-level, built once while starting up, in place of the ones the monitor entered with. What is
+// code is not writable, and everything else not executable. Left out: freeing tables, five levels. Source: AMD64
+// Architecture Programmer's Manual volume 2, section 5.3.
 #pragma once
 
 #include "kernel/base/types.hpp"
@@ -22,7 +23,8 @@ public:
 
     constexpr PageTables(TableSource source, TablePhysical physical) : source_(source), physical_(physical) {}
 
-    /// Maps [`address`, + `size_bytes`) to `physical`, all page-aligned, with 1 GiB (if the CPU has them) and 2 MiB pages where alignment allows and `large` says so.
+    /// Maps [`address`, + `size_bytes`) to `physical`, all page-aligned, with 1 GiB (if the CPU has them) and 2 MiB
+    /// pages where alignment allows and `large` says so.
     /// Returns false where no table was to be had.
     bool map(u64 address, u64 physical, u64 size_bytes, PageAccess access, bool large);
     /// Makes the 4 KiB page at `address` inaccessible. It must have been mapped without `large`.

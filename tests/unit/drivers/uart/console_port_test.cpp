@@ -26,9 +26,12 @@ struct FakeUart {
             receive.pop_front();
             return byte;
         }
-        case 2: return is_pending() ? 0 : 1;
-        case 5: return static_cast<u8>((transmit.empty() ? 0x60 : 0) | (receive.empty() ? 0 : 1));
-        default: return 0;
+        case 2:
+            return is_pending() ? 0 : 1;
+        case 5:
+            return static_cast<u8>((transmit.empty() ? 0x60 : 0) | (receive.empty() ? 0 : 1));
+        default:
+            return 0;
         }
     }
     void write(u16 port, u8 value) {

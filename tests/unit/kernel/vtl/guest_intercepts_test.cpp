@@ -62,7 +62,9 @@ struct Fixture : FakeProcessor {
     ~Fixture() { std::free(memory_data); }
     tlfs::RegisterPage& registers() { return processor.guest_registers(); }
     u64& general(Gpr name) { return registers().general[static_cast<usize>(name)]; }
-    void put_code(std::initializer_list<u8> bytes) { std::memcpy(memory_data + 0x1000, std::data(bytes), bytes.size()); }
+    void put_code(std::initializer_list<u8> bytes) {
+        std::memcpy(memory_data + 0x1000, std::data(bytes), bytes.size());
+    }
 
     template <typename T>
     void deliver(tlfs::MessageType type, const T& payload) {
