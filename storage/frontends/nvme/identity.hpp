@@ -34,9 +34,9 @@ public:
     void fill(IdentifyController& data, const NamespaceTable& namespaces) const;
 
 private:
-    char serial_[20];
-    char model_[40];
-    char firmware_[8];
+    char serial_[20] = {};
+    char model_[40] = {};
+    char firmware_[8] = {};
     char subsystem_name_[256] = {};
     u16 vendor_id_;
     u16 device_id_;

@@ -30,7 +30,7 @@ constexpr IoOpcode reading_commands[] = {IoOpcode::flush, IoOpcode::read, IoOpco
 constexpr IoOpcode changing_commands[] = {IoOpcode::write, IoOpcode::write_zeroes, IoOpcode::dataset_management};
 
 constexpr u16 room_temperature_kelvin = 298;
-constexpr u64 bytes_per_data_unit = 1000 * 512;
+constexpr u64 bytes_per_data_unit = u64{1000} * 512;
 
 template <typename T>
 usize store(std::span<std::byte> into, const T& page) {
