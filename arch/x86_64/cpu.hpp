@@ -1,10 +1,13 @@
-// Single instructions of the CPU that C++ has no word for: ports, MSRs, control registers, time, waiting. Each is one line of assembly.
-// Left out: virtualization (svm.hpp), descriptor tables (interrupts.hpp). Source: AMD64 Architecture Programmer's Manual, volume 3.
+// Single instructions of the CPU that C++ has no word for: ports, MSRs, control registers, time, waiting. Each is one
+// line of assembly.
+// Left out: virtualization (svm.hpp), descriptor tables (interrupts.hpp). Source: AMD64 Architecture Programmer's
+// Manual, volume 3.
 #pragma once
 
 #include "kernel/base/types.hpp"
 
-// SAFETY (all of this file): the instructions have no effect on memory that C++ knows of, except where "memory" is clobbered.
+// SAFETY (all of this file): the instructions have no effect on memory that C++ knows of, except where "memory" is
+// clobbered.
 namespace undercroft::arch {
 
 struct CpuidResult {
@@ -107,19 +110,35 @@ inline void restore_extended_state(const void* area, u64 mask) {
 inline u64 read_debug_register(u32 index) {
     u64 value = 0;
     switch (index & 3) {
-    case 0: asm volatile("mov %%dr0, %0" : "=r"(value)); break;
-    case 1: asm volatile("mov %%dr1, %0" : "=r"(value)); break;
-    case 2: asm volatile("mov %%dr2, %0" : "=r"(value)); break;
-    case 3: asm volatile("mov %%dr3, %0" : "=r"(value)); break;
+    case 0:
+        asm volatile("mov %%dr0, %0" : "=r"(value));
+        break;
+    case 1:
+        asm volatile("mov %%dr1, %0" : "=r"(value));
+        break;
+    case 2:
+        asm volatile("mov %%dr2, %0" : "=r"(value));
+        break;
+    case 3:
+        asm volatile("mov %%dr3, %0" : "=r"(value));
+        break;
     }
     return value;
 }
 inline void write_debug_register(u32 index, u64 value) {
     switch (index & 3) {
-    case 0: asm volatile("mov %0, %%dr0" : : "r"(value)); break;
-    case 1: asm volatile("mov %0, %%dr1" : : "r"(value)); break;
-    case 2: asm volatile("mov %0, %%dr2" : : "r"(value)); break;
-    case 3: asm volatile("mov %0, %%dr3" : : "r"(value)); break;
+    case 0:
+        asm volatile("mov %0, %%dr0" : : "r"(value));
+        break;
+    case 1:
+        asm volatile("mov %0, %%dr1" : : "r"(value));
+        break;
+    case 2:
+        asm volatile("mov %0, %%dr2" : : "r"(value));
+        break;
+    case 3:
+        asm volatile("mov %0, %%dr3" : : "r"(value));
+        break;
     }
 }
 
@@ -127,7 +146,8 @@ inline void disable_interrupts() { asm volatile("cli" : : : "memory"); }
 inline void enable_interrupts() { asm volatile("sti" : : : "memory"); }
 /// Takes what is pending: interrupts are on for the length of one instruction.
 inline void take_pending_interrupts() { asm volatile("sti; nop; cli" : : : "memory"); }
-/// Sleeps until an interrupt and takes it. Interrupts are off before and after; one that is pending already ends the sleep.
+/// Sleeps until an interrupt and takes it. Interrupts are off before and after; one that is pending already ends the
+/// sleep.
 inline void wait_for_interrupt() { asm volatile("sti; hlt; cli" : : : "memory"); }
 /// Sleeps until an interrupt, takes it, and leaves interrupts on.
 inline void enable_interrupts_and_wait() { asm volatile("sti; hlt" : : : "memory"); }

@@ -1,4 +1,5 @@
-// The VMMCALL instruction as the TLFS hypercall convention uses it (RCX input value, RDX and R8 parameters, result in RAX), for VTL2.
+// The VMMCALL instruction as the TLFS hypercall convention uses it (RCX input value, RDX and R8 parameters, result in
+// RAX), for VTL2.
 #pragma once
 
 #include "kernel/base/types.hpp"
@@ -19,8 +20,10 @@ inline HypercallResult hypercall(u64 input, u64 rdx, u64 r8) {
     return result;
 }
 
-/// VTL return with interrupts on from the instruction's end: comes back when the monitor enters VTL2 again. Interrupts are off before and after.
-/// The interrupt shadow of STI covers VMMCALL, so that no interrupt can come between the last look at the queues and the return.
+/// VTL return with interrupts on from the instruction's end: comes back when the monitor enters VTL2 again. Interrupts
+/// are off before and after.
+/// The interrupt shadow of STI covers VMMCALL, so that no interrupt can come between the last look at the queues and
+/// the return.
 inline void vtl_return(u64 input) {
     asm volatile("sti; vmmcall; cli" : "+c"(input) : : "rax", "rdx", "r8", "memory", "cc");
 }

@@ -43,10 +43,14 @@ u8 stack_of(usize vector, bool own_stacks) {
         return 0;
     }
     switch (static_cast<Exception>(vector)) {
-    case Exception::nmi: return static_cast<u8>(StackIndex::nmi);
-    case Exception::double_fault: return static_cast<u8>(StackIndex::double_fault);
-    case Exception::machine_check: return static_cast<u8>(StackIndex::machine_check);
-    default: return 0;
+    case Exception::nmi:
+        return static_cast<u8>(StackIndex::nmi);
+    case Exception::double_fault:
+        return static_cast<u8>(StackIndex::double_fault);
+    case Exception::machine_check:
+        return static_cast<u8>(StackIndex::machine_check);
+    default:
+        return 0;
     }
 }
 
@@ -55,9 +59,12 @@ u8 stack_of(usize vector, bool own_stacks) {
 void initialise_idt(bool own_stacks) {
     for (usize vector = 0; vector < vectors; ++vector) {
         u64 entry = reinterpret_cast<u64>(interrupt_stubs) + vector * stub_bytes;
-        idt[vector] = {static_cast<u16>(entry),       code_selector,
-                       stack_of(vector, own_stacks),  interrupt_gate,
-                       static_cast<u16>(entry >> 16), static_cast<u32>(entry >> 32),
+        idt[vector] = {static_cast<u16>(entry),
+                       code_selector,
+                       stack_of(vector, own_stacks),
+                       interrupt_gate,
+                       static_cast<u16>(entry >> 16),
+                       static_cast<u32>(entry >> 32),
                        0};
     }
 }

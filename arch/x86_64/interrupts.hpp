@@ -1,4 +1,5 @@
-// Descriptor tables and the common interrupt entry. Both images use it: each defines `handle_interrupt`, which every vector ends in.
+// Descriptor tables and the common interrupt entry. Both images use it: each defines `handle_interrupt`, which every
+// vector ends in.
 // The entry saves general registers only: code that runs inside must not touch vector registers.
 // Source: AMD64 Architecture Programmer's Manual volume 2, chapters 4 and 8.
 #pragma once
@@ -40,7 +41,8 @@ struct DescriptorTables {
     alignas(16) TaskState task;
 };
 
-/// Fills `tables` and loads GDT, segment registers and TR on this CPU. Interrupt stacks not given (0) are not used by `load_idt`. GS base is kept.
+/// Fills `tables` and loads GDT, segment registers and TR on this CPU. Interrupt stacks not given (0) are not used by
+/// `load_idt`. GS base is kept.
 void load_descriptor_tables(DescriptorTables& tables, u64 double_fault_stack, u64 nmi_stack, u64 machine_check_stack);
 
 /// Fills the image's IDT: once, on the first CPU. With `own_stacks` vectors 2, 8 and 18 run on the TSS's stacks.

@@ -62,7 +62,9 @@ void PhysicalApic::send(u32 destination, u32 command) const {
     write(apic::interrupt_command, command);
 }
 
-void PhysicalApic::send_fixed(u32 destination, u8 vector) const { send(destination, apic::Command::assert_bit | vector); }
+void PhysicalApic::send_fixed(u32 destination, u8 vector) const {
+    send(destination, apic::Command::assert_bit | vector);
+}
 void PhysicalApic::send_init(u32 destination) const {
     send(destination, command_init | apic::Command::assert_bit | apic::Command::level_bit);
     send(destination, command_init | apic::Command::level_bit);
@@ -102,8 +104,8 @@ void PhysicalIoApic::mask(u32 entry) const {
 
 void PhysicalIoApic::route(u32 entry, u8 vector, u32 apic_id, bool level, bool active_low) const {
     write(apic::io::redirection_first + 2 * entry + 1, apic_id << 24);
-    write(apic::io::redirection_first + 2 * entry, vector | (level ? apic::io::redirection_level : 0) |
-                                                       (active_low ? apic::io::redirection_active_low : 0));
+    write(apic::io::redirection_first + 2 * entry,
+          vector | (level ? apic::io::redirection_level : 0) | (active_low ? apic::io::redirection_active_low : 0));
 }
 
 void mask_legacy_pic() {

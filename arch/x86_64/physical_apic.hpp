@@ -1,5 +1,7 @@
-// The machine's own local APICs and I/O APIC, as the monitor uses them: timer, IPIs, line interrupts. x2APIC where the CPU has it, memory otherwise.
-// Left out: more than one I/O APIC, interrupt remapping. Source: AMD64 Architecture Programmer's Manual volume 2, chapter 16.
+// The machine's own local APICs and I/O APIC, as the monitor uses them: timer, IPIs, line interrupts. x2APIC where the
+// CPU has it, memory otherwise.
+// Left out: more than one I/O APIC, interrupt remapping. Source: AMD64 Architecture Programmer's Manual volume 2,
+// chapter 16.
 #pragma once
 
 #include "kernel/spec/apic.hpp"
@@ -22,7 +24,8 @@ public:
 
     /// Prepares this CPU's timer to raise `vector`.
     void set_up_timer(u8 vector, apic::TimerMode mode) const;
-    /// Fires after `count` ticks of the undivided clock, and in periodic mode again after each further `count`; 0 stops it.
+    /// Fires after `count` ticks of the undivided clock, and in periodic mode again after each further `count`; 0
+    /// stops it.
     void set_timer_count(u32 count) const { write(apic::timer_initial_count, count); }
     u32 timer_count() const { return read(apic::timer_current_count); }
 

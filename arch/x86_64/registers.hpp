@@ -1,4 +1,5 @@
-// Numbers of control register bits, MSRs and exceptions that more than one file uses. Source: AMD64 Architecture Programmer's Manual, volume 2.
+// Numbers of control register bits, MSRs and exceptions that more than one file uses. Source: AMD64 Architecture
+// Programmer's Manual, volume 2.
 #pragma once
 
 #include "kernel/base/types.hpp"
@@ -6,17 +7,17 @@
 namespace undercroft::arch {
 
 namespace cr0_bit {
-inline constexpr u64 protection = u64{1} << 0;         ///< PE
+inline constexpr u64 protection = u64{1} << 0;           ///< PE
 inline constexpr u64 monitor_coprocessor = u64{1} << 1;  ///< MP
-inline constexpr u64 emulation = u64{1} << 2;          ///< EM
-inline constexpr u64 task_switched = u64{1} << 3;      ///< TS
-inline constexpr u64 extension_type = u64{1} << 4;     ///< ET
-inline constexpr u64 numeric_error = u64{1} << 5;      ///< NE
-inline constexpr u64 write_protect = u64{1} << 16;     ///< WP
-inline constexpr u64 alignment_mask = u64{1} << 18;    ///< AM
-inline constexpr u64 not_write_through = u64{1} << 29; ///< NW
-inline constexpr u64 cache_disable = u64{1} << 30;     ///< CD
-inline constexpr u64 paging = u64{1} << 31;            ///< PG
+inline constexpr u64 emulation = u64{1} << 2;            ///< EM
+inline constexpr u64 task_switched = u64{1} << 3;        ///< TS
+inline constexpr u64 extension_type = u64{1} << 4;       ///< ET
+inline constexpr u64 numeric_error = u64{1} << 5;        ///< NE
+inline constexpr u64 write_protect = u64{1} << 16;       ///< WP
+inline constexpr u64 alignment_mask = u64{1} << 18;      ///< AM
+inline constexpr u64 not_write_through = u64{1} << 29;   ///< NW
+inline constexpr u64 cache_disable = u64{1} << 30;       ///< CD
+inline constexpr u64 paging = u64{1} << 31;              ///< PG
 }  // namespace cr0_bit
 
 namespace cr4_bit {
@@ -39,9 +40,9 @@ inline constexpr u64 fast_fxsave = u64{1} << 14;       ///< FFXSR
 
 namespace rflags_bit {
 inline constexpr u64 reserved_one = u64{1} << 1;
-inline constexpr u64 trap = u64{1} << 8;        ///< TF
-inline constexpr u64 interrupt = u64{1} << 9;   ///< IF
-inline constexpr u64 resume = u64{1} << 16;     ///< RF
+inline constexpr u64 trap = u64{1} << 8;       ///< TF
+inline constexpr u64 interrupt = u64{1} << 9;  ///< IF
+inline constexpr u64 resume = u64{1} << 16;    ///< RF
 inline constexpr u64 virtual_8086 = u64{1} << 17;
 /// The bits that exist; the rest reads as zero.
 inline constexpr u64 defined = 0x3F'7FD5;

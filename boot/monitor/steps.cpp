@@ -110,8 +110,8 @@ void divide_memory(const pvh::StartInfo& start) {
         log("%u processors left out: more than %zu", tables->cpus_beyond_limit, vtl2::vps_max);
     }
     machine.vp_count = tables->cpu_count;
-    auto plan = plan_memory({ranges, count}, address_of(monitor_text_begin), address_of(monitor_image_end),
-                            machine.vp_count);
+    auto plan =
+        plan_memory({ranges, count}, address_of(monitor_text_begin), address_of(monitor_image_end), machine.vp_count);
     if (!plan) {
         PANIC("dividing memory: %s", to_string(plan.error()));
     }
@@ -125,13 +125,15 @@ void build_own_tables() {
         PANIC("no memory for page tables");
     }
     // The first page stays unmapped: a null pointer is a fault.
-    memcpy(reinterpret_cast<void*>(trampoline_address), trampoline_begin, address_of(trampoline_end) - address_of(trampoline_begin));
+    memcpy(reinterpret_cast<void*>(trampoline_address), trampoline_begin,
+           address_of(trampoline_end) - address_of(trampoline_begin));
     auto root = static_cast<u32>(machine.own.root());
     memcpy(reinterpret_cast<void*>(trampoline_address + (address_of(trampoline_root) - address_of(trampoline_begin))),
            &root, sizeof(root));
     map_own(trampoline_address, page_size, {.read = true, .execute = true});
     map_own(memory.monitor.begin, address_of(monitor_text_end) - memory.monitor.begin, {.read = true, .execute = true});
-    map_own(address_of(monitor_text_end), address_of(monitor_rodata_end) - address_of(monitor_text_end), {.read = true});
+    map_own(address_of(monitor_text_end), address_of(monitor_rodata_end) - address_of(monitor_text_end),
+            {.read = true});
     map_own(address_of(monitor_rodata_end), memory.monitor.end - address_of(monitor_rodata_end), access_data);
     map_own(memory.vtl2.begin, memory.vtl2.size(), access_data);
     for (const GuestPiece& piece : memory.guest_pieces()) {
@@ -182,8 +184,7 @@ void calibrate_clocks() {
     machine.tsc_frequency_hz = tsc_ticks * acpi::pm_timer_frequency_hz / elapsed;
     machine.timer_frequency_hz = timer_ticks * acpi::pm_timer_frequency_hz / elapsed;
     machine.timer_ticks_per_tsc = (timer_ticks << 32) / tsc_ticks;
-    log("tsc %lu kHz, apic timer %lu kHz", machine.tsc_frequency_hz / 1000,
-        machine.timer_frequency_hz / 1000);
+    log("tsc %lu kHz, apic timer %lu kHz", machine.tsc_frequency_hz / 1000, machine.timer_frequency_hz / 1000);
 }
 
 void build_views() {
@@ -287,11 +288,11 @@ void start_other_processors() {
 
 void report_memory() {
     const MemoryPlan& memory = machine.memory;
-    log("memory monitor=%lu KiB vtl2=%lu KiB guest=%lu KiB", memory.monitor.size() / kib,
-        memory.vtl2.size() / kib,
+    log("memory monitor=%lu KiB vtl2=%lu KiB guest=%lu KiB", memory.monitor.size() / kib, memory.vtl2.size() / kib,
         memory.guest_bytes() / kib);
-    log("%u processors, %zu KiB of the monitor's pool are free", machine.vp_count,
-        static_cast<usize>(machine.pool.free_bytes() / kib));
+    u64 ticks = arch::read_tsc() - machine.entry_tsc;
+    log("%u processors, %lu KiB of the monitor's pool are free; vtl2 starts after %lu us", machine.vp_count,
+        machine.pool.free_bytes() / kib, ticks / (machine.tsc_frequency_hz / 1'000'000));
 }
 
 }  // namespace undercroft::monitor

@@ -1,4 +1,5 @@
-// The steps from the first instruction to VTL2's, in the order in which they run. Each fills its part of `machine`; a step that cannot go on panics.
+// The steps from the first instruction to VTL2's, in the order in which they run. Each fills its part of `machine`; a
+// step that cannot go on panics.
 #pragma once
 
 #include "kernel/spec/pvh.hpp"

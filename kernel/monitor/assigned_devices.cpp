@@ -136,8 +136,8 @@ void AssignedDevices::read_capabilities(Device& device) {
     }
 }
 
-/// Where an IOMMU will get this function's translation table: VTL2's memory and guest RAM, nothing else. Until then a VTL2 that was taken over
-/// can aim the function's DMA at the monitor (docs/architecture.md names this limit).
+/// Where an IOMMU will get this function's translation table: VTL2's memory and guest RAM, nothing else. Until then a
+/// VTL2 that was taken over can aim the function's DMA at the monitor (docs/architecture.md names this limit).
 void AssignedDevices::restrict_dma(const Device&) {}
 
 vtl2::AssignedDevice AssignedDevices::describe(usize index) const {

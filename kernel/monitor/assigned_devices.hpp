@@ -1,6 +1,9 @@
-// The PCI functions that VTL2 owns (NVMe controllers), as far as the monitor keeps its hand on them: configuration space, BARs, MSI-X tables, line interrupts.
-// Configuration space is the monitor's alone (ports CF8h and CFCh); VTL2 asks for a register, and gets what cannot hurt.
-// Left out: hot plug, bridges' windows, MSI without X, functions whose MSI-X table shares a page with registers. Source: PCI Local Bus 3.0 chapter 6.
+// The PCI functions that VTL2 owns (NVMe controllers), as far as the monitor keeps its hand on them: configuration
+// space, BARs, MSI-X tables, line interrupts.
+// Configuration space is the monitor's alone (ports CF8h and CFCh); VTL2 asks for a register, and gets what cannot
+// hurt.
+// Left out: hot plug, bridges' windows, MSI without X, functions whose MSI-X table shares a page with registers.
+// Source: PCI Local Bus 3.0 chapter 6.
 #pragma once
 
 #include <span>
@@ -19,10 +22,12 @@ public:
     /// What VTL2 is told.
     vtl2::AssignedDevice describe(usize index) const;
 
-    /// `not_found` for no such device, `access_denied` for a register that VTL2 may not change, `invalid_argument` for a bad offset or size.
+    /// `not_found` for no such device, `access_denied` for a register that VTL2 may not change, `invalid_argument` for
+    /// a bad offset or size.
     Result<u32> read_config(vtl2::PciConfigAddress address);
     Result<void> write_config(vtl2::PciConfigAddress address, u32 value);
-    /// Maps `bar` of `device` into VTL2's view without its MSI-X table and pending bits; the offset from device_base. Again: the same offset.
+    /// Maps `bar` of `device` into VTL2's view without its MSI-X table and pending bits; the offset from device_base.
+    /// Again: the same offset.
     Result<u64> map_memory(u64 device, u64 bar);
     Result<void> map_interrupt(const vtl2::MapInterruptInput& input);
     /// COM1's line is the only one that VTL2 can have.

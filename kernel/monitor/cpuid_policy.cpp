@@ -26,7 +26,8 @@ constexpr u32 leaf1_ecx_hypervisor = bit(31);
 constexpr u32 leaf1_edx_allowed = 0x0783'BDFF;
 constexpr u32 leaf1_edx_apic = bit(9);
 constexpr u32 leaf1_edx_threads = bit(28);
-// Leaf 7 EBX: FSGSBASE BMI1 AVX2 SMEP BMI2 ERMS INVPCID AVX512F/DQ RDSEED ADX SMAP IFMA CLFLUSHOPT CLWB AVX512PF/ER/CD SHA AVX512BW/VL
+// Leaf 7 EBX: FSGSBASE BMI1 AVX2 SMEP BMI2 ERMS INVPCID AVX512F/DQ RDSEED ADX SMAP IFMA CLFLUSHOPT CLWB AVX512PF/ER/CD
+// SHA AVX512BW/VL
 constexpr u32 leaf7_ebx_allowed = bit(0) | bit(3) | bit(5) | bit(7) | bit(8) | bit(9) | bit(10) | bit(16) | bit(17) |
                                   bit(18) | bit(19) | bit(20) | bit(21) | bit(23) | bit(24) | bit(26) | bit(27) |
                                   bit(28) | bit(29) | bit(30) | bit(31);
@@ -40,8 +41,7 @@ constexpr u32 leaf7_1_eax_allowed = bit(4) | bit(5);
 // Leaf Dh.1 EAX: XSAVEOPT XSAVEC XGETBV1
 constexpr u32 leaf_d1_eax_allowed = bit(0) | bit(1) | bit(2);
 // 80000001h ECX: LAHF AltMovCr8 ABM SSE4A MisAlignSse 3DNowPrefetch XOP FMA4 TBM
-constexpr u32 extended1_ecx_allowed =
-    bit(0) | bit(4) | bit(5) | bit(6) | bit(7) | bit(8) | bit(11) | bit(16) | bit(21);
+constexpr u32 extended1_ecx_allowed = bit(0) | bit(4) | bit(5) | bit(6) | bit(7) | bit(8) | bit(11) | bit(16) | bit(21);
 constexpr u32 extended1_ecx_multi_core = bit(1);
 constexpr u32 extended7_edx_invariant_tsc = bit(8);
 // 80000008h EBX: CLZERO XSaveErPtr WBNOINVD
@@ -59,16 +59,22 @@ constexpr u32 hint_relaxed_timing = bit(5);
 
 CpuidValues hypervisor_leaf(u32 leaf, const CpuidContext& context) {
     switch (leaf - hypervisor_leaf_first) {
-    case 0: return {hypervisor_leaf_max, 0x7263'694D, 0x666F'736F, 0x7648'2074};  // "Microsoft Hv"
-    case 1: return {0x3123'7648};                                                // "Hv#1"
-    case 2: return {0, 0x000A'0000};
+    case 0:
+        return {hypervisor_leaf_max, 0x7263'694D, 0x666F'736F, 0x7648'2074};  // "Microsoft Hv"
+    case 1:
+        return {0x3123'7648};  // "Hv#1"
+    case 2:
+        return {0, 0x000A'0000};
     case 3:
         return {privilege_reference_counter | privilege_hypercall_msrs | privilege_vp_index | privilege_reference_tsc |
                     privilege_frequency_msrs,
                 0, 0, feature_frequency_msrs};
-    case 4: return {hint_relaxed_timing, 0xFFFF'FFFF};  // never notify of long spin waits
-    case 5: return {vtl2::vps_max, context.vp_count};
-    default: return {};
+    case 4:
+        return {hint_relaxed_timing, 0xFFFF'FFFF};  // never notify of long spin waits
+    case 5:
+        return {vtl2::vps_max, context.vp_count};
+    default:
+        return {};
     }
 }
 
@@ -86,8 +92,10 @@ CpuidValues leaf_7(u32 subleaf, const CpuidValues& raw) {
     case 0:
         return {raw.eax < 1 ? raw.eax : 1, raw.ebx & leaf7_ebx_allowed, raw.ecx & leaf7_ecx_allowed,
                 raw.edx & leaf7_edx_allowed};
-    case 1: return {raw.eax & leaf7_1_eax_allowed};
-    default: return {};
+    case 1:
+        return {raw.eax & leaf7_1_eax_allowed};
+    default:
+        return {};
     }
 }
 
@@ -96,9 +104,12 @@ CpuidValues leaf_topology(u32 subleaf, const CpuidContext& context) {
     constexpr u32 type_thread = 1;
     constexpr u32 type_core = 2;
     switch (subleaf) {
-    case 0: return {0, 1, (type_thread << 8) | 0, context.apic_id};
-    case 1: return {topology_shift(context.vp_count), context.vp_count, (type_core << 8) | 1, context.apic_id};
-    default: return {0, 0, subleaf & 0xFF, context.apic_id};
+    case 0:
+        return {0, 1, (type_thread << 8) | 0, context.apic_id};
+    case 1:
+        return {topology_shift(context.vp_count), context.vp_count, (type_core << 8) | 1, context.apic_id};
+    default:
+        return {0, 0, subleaf & 0xFF, context.apic_id};
     }
 }
 
@@ -114,7 +125,9 @@ CpuidValues leaf_xsave(u32 subleaf, const CpuidValues& raw) {
 
 CpuidValues extended_leaf(u32 leaf, CpuidValues raw, const CpuidContext& context) {
     switch (leaf - extended_leaf_first) {
-    case 0x0: raw.eax = raw.eax < extended_leaf_max ? raw.eax : extended_leaf_max; return raw;
+    case 0x0:
+        raw.eax = raw.eax < extended_leaf_max ? raw.eax : extended_leaf_max;
+        return raw;
     case 0x1:
         raw.ecx = (raw.ecx & extended1_ecx_allowed) | (context.vp_count > 1 ? extended1_ecx_multi_core : 0);
         raw.edx = (raw.edx & ~leaf1_edx_apic) | (context.apic_enabled ? leaf1_edx_apic : 0);
@@ -123,13 +136,17 @@ CpuidValues extended_leaf(u32 leaf, CpuidValues raw, const CpuidContext& context
     case 0x3:
     case 0x4:
     case 0x5:
-    case 0x6: return raw;
-    case 0x7: return {0, 0, 0, context.tsc_invariant ? raw.edx & extended7_edx_invariant_tsc : 0};
+    case 0x6:
+        return raw;
+    case 0x7:
+        return {0, 0, 0, context.tsc_invariant ? raw.edx & extended7_edx_invariant_tsc : 0};
     case 0x8:
         return {raw.eax, raw.ebx & extended8_ebx_allowed,
                 (topology_shift(context.vp_count) << 12) | (context.vp_count - 1), 0};
-    case 0x19: return raw;
-    default: return {};
+    case 0x19:
+        return raw;
+    default:
+        return {};
     }
 }
 
@@ -143,9 +160,12 @@ CpuidValues cpuid_for_guest(u32 leaf, u32 subleaf, const CpuidValues& raw, const
         return extended_leaf(leaf, raw, context);
     }
     switch (leaf) {
-    case 0x0: return {raw.eax < basic_leaf_max ? raw.eax : basic_leaf_max, raw.ebx, raw.ecx, raw.edx};
-    case 0x1: return leaf_1(raw, context);
-    case 0x2: return raw;
+    case 0x0:
+        return {raw.eax < basic_leaf_max ? raw.eax : basic_leaf_max, raw.ebx, raw.ecx, raw.edx};
+    case 0x1:
+        return leaf_1(raw, context);
+    case 0x2:
+        return raw;
     case 0x4: {
         // Cache parameters; the core count in EAX 31:26 must fit the topology.
         CpuidValues values = raw;
@@ -154,11 +174,16 @@ CpuidValues cpuid_for_guest(u32 leaf, u32 subleaf, const CpuidValues& raw, const
         }
         return values;
     }
-    case 0x6: return {leaf6_eax_always_running_timer};
-    case 0x7: return leaf_7(subleaf, raw);
-    case 0xB: return leaf_topology(subleaf, context);
-    case 0xD: return leaf_xsave(subleaf, raw);
-    default: return {};
+    case 0x6:
+        return {leaf6_eax_always_running_timer};
+    case 0x7:
+        return leaf_7(subleaf, raw);
+    case 0xB:
+        return leaf_topology(subleaf, context);
+    case 0xD:
+        return leaf_xsave(subleaf, raw);
+    default:
+        return {};
     }
 }
 

@@ -1,4 +1,5 @@
-// What CPUID tells VTL0: the CPU's own answer minus what is not virtualised, plus x2APIC, TSC deadline and the hypervisor leaves.
+// What CPUID tells VTL0: the CPU's own answer minus what is not virtualised, plus x2APIC, TSC deadline and the
+// hypervisor leaves.
 // Feature bits are allow lists: a bit that nobody here has thought about is hidden.
 // Sources: AMD64 Architecture Programmer's Manual volume 3 appendix E; Intel SDM volume 2 CPUID; TLFS chapter 2.
 #pragma once

@@ -123,7 +123,8 @@ private:
                 }
             }
             break;
-        default: break;
+        default:
+            break;
         }
     }
 
@@ -148,7 +149,8 @@ private:
         result_.pm1a_control_port = static_cast<u16>(u32{fixed.pm1a_control_port});
         result_.pm1b_control_port = static_cast<u16>(u32{fixed.pm1b_control_port});
         result_.pm_timer_port = static_cast<u16>(u32{fixed.pm_timer_port});
-        auto definitions = table_at(window_, fixed.dsdt_address64 != 0 ? u64{fixed.dsdt_address64} : u64{fixed.dsdt_address});
+        auto definitions =
+            table_at(window_, fixed.dsdt_address64 != 0 ? u64{fixed.dsdt_address64} : u64{fixed.dsdt_address});
         if (definitions && result_.pm1a_control_port != 0) {
             find_sleep_type(*definitions);
         }

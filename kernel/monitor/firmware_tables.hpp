@@ -1,4 +1,5 @@
-// What the monitor needs of the machine's ACPI tables: processors, I/O APIC, where COM1's line goes, how to power off, the PM timer.
+// What the monitor needs of the machine's ACPI tables: processors, I/O APIC, where COM1's line goes, how to power off,
+// the PM timer.
 // Every length and pointer is checked against the memory that may be read. Left out: AML, but for a search for \_S5.
 #pragma once
 
@@ -33,7 +34,8 @@ struct FirmwareTables {
     bool can_power_off;
 };
 
-/// Reads the tables behind the root pointer at `root_pointer`. `not_found` without one, `malformed` where a table contradicts itself.
+/// Reads the tables behind the root pointer at `root_pointer`. `not_found` without one, `malformed` where a table
+/// contradicts itself.
 Result<FirmwareTables> read_firmware_tables(const PhysicalWindow& window, u64 root_pointer);
 
 }  // namespace undercroft::monitor

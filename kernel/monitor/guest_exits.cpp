@@ -34,32 +34,51 @@ constexpr u8 vector_of(arch::Exception exception) { return static_cast<u8>(excep
 void VirtualProcessor::handle_guest_exit() {
     svm::ControlArea& control = guest_.vmcb->control;
     switch (control.exit_code) {
-    case svm::exit_interrupt: ++statistics_.interrupt; return;
+    case svm::exit_interrupt:
+        ++statistics_.interrupt;
+        return;
     case svm::exit_nmi:
     case svm::exit_smi:
-    case svm::exit_init: ++statistics_.other; return;
-    case svm::exit_virtual_interrupt: ++statistics_.interrupt_window; return;
-    case svm::exit_cpuid: ++statistics_.cpuid; return guest_cpuid();
+    case svm::exit_init:
+        ++statistics_.other;
+        return;
+    case svm::exit_virtual_interrupt:
+        ++statistics_.interrupt_window;
+        return;
+    case svm::exit_cpuid:
+        ++statistics_.cpuid;
+        return guest_cpuid();
     case svm::exit_hlt:
         ++statistics_.halt;
         guest_.halted = true;
         return advance(guest_, hlt_bytes);
-    case svm::exit_io: ++statistics_.io_port; return guest_io();
-    case svm::exit_msr: ++statistics_.msr; return guest_msr();
-    case svm::exit_nested_page_fault: ++statistics_.memory; return guest_memory();
-    default: break;
+    case svm::exit_io:
+        ++statistics_.io_port;
+        return guest_io();
+    case svm::exit_msr:
+        ++statistics_.msr;
+        return guest_msr();
+    case svm::exit_nested_page_fault:
+        ++statistics_.memory;
+        return guest_memory();
+    default:
+        break;
     }
     ++statistics_.other;
     switch (control.exit_code) {
-    case svm::exit_vmmcall: return guest_hypercall();
-    case svm::exit_xsetbv: return guest_xsetbv();
+    case svm::exit_vmmcall:
+        return guest_hypercall();
+    case svm::exit_xsetbv:
+        return guest_xsetbv();
     // Dropping cache lines unwritten would lose other levels' data; nothing needs to happen instead.
-    case svm::exit_invd: return advance(guest_, invd_bytes);
+    case svm::exit_invd:
+        return advance(guest_, invd_bytes);
     case svm::exit_iret:
         nmi_blocked_ = false;
         control.intercept_misc1 &= ~svm::intercept1::iret;
         return;
-    case svm::exit_rdpmc: return inject_exception(guest_, vector_of(arch::Exception::general_protection), 0);
+    case svm::exit_rdpmc:
+        return inject_exception(guest_, vector_of(arch::Exception::general_protection), 0);
     case svm::exit_exception_first + static_cast<u8>(arch::Exception::debug):
         return inject_exception(guest_, vector_of(arch::Exception::debug));
     case svm::exit_exception_first + static_cast<u8>(arch::Exception::alignment_check):
@@ -175,7 +194,9 @@ void VirtualProcessor::guest_hypercall() {
     case tlfs::CallCode::get_vp_registers:
     case tlfs::CallCode::set_vp_registers:
     case tlfs::CallCode::assert_virtual_interrupt:
-    case tlfs::CallCode::start_virtual_processor: known = true; break;
+    case tlfs::CallCode::start_virtual_processor:
+        known = true;
+        break;
     case tlfs::CallCode::vtl_call:
         // VTL0 asks for VTL2's attention; VTL2 decides what it means.
         advance(guest_, vmmcall_bytes);
@@ -184,8 +205,8 @@ void VirtualProcessor::guest_hypercall() {
     }
     bool extension = input.call_code() >= static_cast<u16>(vtl2::CallCode::debug_log) &&
                      input.call_code() <= static_cast<u16>(vtl2::CallCode::get_statistics);
-    guest_.vmcb->save.rax = static_cast<u64>(known || extension ? tlfs::Status::access_denied
-                                                                : tlfs::Status::invalid_hypercall_code);
+    guest_.vmcb->save.rax =
+        static_cast<u64>(known || extension ? tlfs::Status::access_denied : tlfs::Status::invalid_hypercall_code);
     advance(guest_, vmmcall_bytes);
 }
 

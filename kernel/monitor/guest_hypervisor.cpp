@@ -35,7 +35,8 @@ u64 scale_tsc(u64 tsc, u64 scale) { return static_cast<u64>((static_cast<unsigne
 }  // namespace
 
 u64 reference_scale(u64 tsc_frequency_hz) {
-    // (10^7 << 64) / frequency, by long division: there is no 128-bit division here. The frequency is above 10 MHz, so 64 bits hold the quotient.
+    // (10^7 << 64) / frequency, by long division: there is no 128-bit division here. The frequency is above 10 MHz, so
+    // 64 bits hold the quotient.
     u64 quotient = 0;
     u64 remainder = reference_frequency_hz;
     for (int i = 0; i < 64; ++i) {

@@ -1,4 +1,5 @@
-// The partition-wide half of what VTL0 sees of a hypervisor: guest OS id, hypercall page, reference time. TLFS 3.13, 12.
+// The partition-wide half of what VTL0 sees of a hypervisor: guest OS id, hypercall page, reference time. TLFS 3.13,
+// 12.
 #pragma once
 
 #include "kernel/base/result.hpp"

@@ -1,4 +1,5 @@
-// RDMSR and WRMSR of VTL0 that have an effect, and the register accesses of its local APIC. An MSR that nobody knows is a general protection fault.
+// RDMSR and WRMSR of VTL0 that have an effect, and the register accesses of its local APIC. An MSR that nobody knows
+// is a general protection fault.
 #include "arch/x86_64/cpu.hpp"
 #include "arch/x86_64/registers.hpp"
 #include "kernel/base/log.hpp"
@@ -78,19 +79,32 @@ Result<u64> VirtualProcessor::read_guest_msr(u32 number) {
         return guest_apic_.read(number - msr::x2apic_first, arch::read_tsc(), false);
     }
     switch (number) {
-    case msr::apic_base: return guest_apic_.base();
-    case msr::tsc_deadline: return guest_apic_.tsc_deadline();
-    case msr::efer: return save.efer & ~arch::efer_bit::secure_vm;
-    case msr::pat: return save.pat;
-    case tlfs::msr_guest_os_id: return machine.guest_hypervisor.guest_os_id();
-    case tlfs::msr_hypercall: return machine.guest_hypervisor.hypercall();
-    case tlfs::msr_vp_index: return index_;
-    case tlfs::msr_time_ref_count: return machine.guest_hypervisor.reference_time();
-    case tlfs::msr_reference_tsc: return machine.guest_hypervisor.reference_tsc();
-    case tlfs::msr_tsc_frequency: return machine.tsc_frequency_hz;
-    case tlfs::msr_apic_frequency: return machine.tsc_frequency_hz >> LocalApic::timer_shift;
-    case tlfs::msr_vp_assist_page: return guest_assist_msr_;
-    default: return guest_msrs_.read(number);
+    case msr::apic_base:
+        return guest_apic_.base();
+    case msr::tsc_deadline:
+        return guest_apic_.tsc_deadline();
+    case msr::efer:
+        return save.efer & ~arch::efer_bit::secure_vm;
+    case msr::pat:
+        return save.pat;
+    case tlfs::msr_guest_os_id:
+        return machine.guest_hypervisor.guest_os_id();
+    case tlfs::msr_hypercall:
+        return machine.guest_hypervisor.hypercall();
+    case tlfs::msr_vp_index:
+        return index_;
+    case tlfs::msr_time_ref_count:
+        return machine.guest_hypervisor.reference_time();
+    case tlfs::msr_reference_tsc:
+        return machine.guest_hypervisor.reference_tsc();
+    case tlfs::msr_tsc_frequency:
+        return machine.tsc_frequency_hz;
+    case tlfs::msr_apic_frequency:
+        return machine.tsc_frequency_hz >> LocalApic::timer_shift;
+    case tlfs::msr_vp_assist_page:
+        return guest_assist_msr_;
+    default:
+        return guest_msrs_.read(number);
     }
 }
 
@@ -102,21 +116,33 @@ Result<void> VirtualProcessor::write_guest_msr(u32 number, u64 value) {
         return write_guest_apic(number - msr::x2apic_first, value, false);
     }
     switch (number) {
-    case msr::apic_base: return guest_apic_.set_base(value);
-    case msr::tsc_deadline: guest_apic_.set_tsc_deadline(value); return {};
-    case msr::efer: return set_guest_efer(value);
-    case msr::tsc: return {};  // one time base for all: a written offset is ignored
+    case msr::apic_base:
+        return guest_apic_.set_base(value);
+    case msr::tsc_deadline:
+        guest_apic_.set_tsc_deadline(value);
+        return {};
+    case msr::efer:
+        return set_guest_efer(value);
+    case msr::tsc:
+        return {};  // one time base for all: a written offset is ignored
     case msr::pat:
         if (!is_valid_pat(value)) {
             return fail(Error::access_denied);
         }
         guest_.vmcb->save.pat = value;
         return {};
-    case tlfs::msr_guest_os_id: machine.guest_hypervisor.set_guest_os_id(value); return {};
-    case tlfs::msr_hypercall: return machine.guest_hypervisor.set_hypercall(value);
-    case tlfs::msr_reference_tsc: return machine.guest_hypervisor.set_reference_tsc(value);
-    case tlfs::msr_vp_assist_page: guest_assist_msr_ = value; return {};  // no enlightenment uses it
-    default: return guest_msrs_.write(number, value);
+    case tlfs::msr_guest_os_id:
+        machine.guest_hypervisor.set_guest_os_id(value);
+        return {};
+    case tlfs::msr_hypercall:
+        return machine.guest_hypervisor.set_hypercall(value);
+    case tlfs::msr_reference_tsc:
+        return machine.guest_hypervisor.set_reference_tsc(value);
+    case tlfs::msr_vp_assist_page:
+        guest_assist_msr_ = value;
+        return {};  // no enlightenment uses it
+    default:
+        return guest_msrs_.write(number, value);
     }
 }
 

@@ -18,15 +18,15 @@ constexpr u64 patch_level = u64{0x0100'0065} << 32;
 
 // Interrupt pending message, power states, instruction and data cache configuration and the like: zero, writes ignored.
 constexpr u32 reads_zero[] = {
-    0x17,         // platform id
-    0x2A,         // power-on configuration
-    0x34,         // SMI count
-    0x1D9,        // debug control
-    0x1DB,        0x1DC, 0x1DD, 0x1DE,  // last branch
-    msr::syscfg,  msr::hwcr,    msr::top_mem, msr::top_mem2, msr::nb_cfg,
-    0xC001'0055,  // interrupt pending
-    0xC001'0140,  0xC001'0141,  // OS visible workarounds
-    0xC001'1020,  0xC001'1021, 0xC001'1022, 0xC001'1023, 0xC001'1029, 0xC001'102A, 0xC001'102B,
+    0x17,                                           // platform id
+    0x2A,                                           // power-on configuration
+    0x34,                                           // SMI count
+    0x1D9,                                          // debug control
+    0x1DB,       0x1DC,       0x1DD,        0x1DE,  // last branch
+    msr::syscfg, msr::hwcr,   msr::top_mem, msr::top_mem2, msr::nb_cfg,
+    0xC001'0055,               // interrupt pending
+    0xC001'0140, 0xC001'0141,  // OS visible workarounds
+    0xC001'1020, 0xC001'1021, 0xC001'1022,  0xC001'1023,   0xC001'1029, 0xC001'102A, 0xC001'102B,
 };
 
 bool is_in(u32 msr, const u32* list, usize count) {
@@ -62,15 +62,23 @@ Result<u64> GuestMsrs::read(u32 msr) const {
         return mtrr_fixed_[index];
     }
     switch (msr) {
-    case msr::mtrr_capability: return mtrr_capability;
-    case msr::mtrr_default_type: return mtrr_default_;
-    case msr::misc_enable: return misc_enable_;
-    case msr::patch_level: return patch_level;
+    case msr::mtrr_capability:
+        return mtrr_capability;
+    case msr::mtrr_default_type:
+        return mtrr_default_;
+    case msr::misc_enable:
+        return misc_enable_;
+    case msr::patch_level:
+        return patch_level;
     case msr::machine_check_capability:
-    case msr::machine_check_control: return u64{0};
-    case msr::machine_check_status: return machine_check_status_;
-    case msr::feature_control: return u64{1};  // locked, nothing enabled
-    default: break;
+    case msr::machine_check_control:
+        return u64{0};
+    case msr::machine_check_status:
+        return machine_check_status_;
+    case msr::feature_control:
+        return u64{1};  // locked, nothing enabled
+    default:
+        break;
     }
     if (is_in(msr, reads_zero, sizeof(reads_zero) / sizeof(reads_zero[0]))) {
         return u64{0};
@@ -88,15 +96,24 @@ Result<void> GuestMsrs::write(u32 msr, u64 value) {
         return {};
     }
     switch (msr) {
-    case msr::mtrr_default_type: mtrr_default_ = value & mtrr_default_writable; return {};
-    case msr::misc_enable: misc_enable_ = value; return {};
-    case msr::machine_check_status: machine_check_status_ = value; return {};
+    case msr::mtrr_default_type:
+        mtrr_default_ = value & mtrr_default_writable;
+        return {};
+    case msr::misc_enable:
+        misc_enable_ = value;
+        return {};
+    case msr::machine_check_status:
+        machine_check_status_ = value;
+        return {};
     case msr::patch_level:
-    case msr::machine_check_control: return {};
+    case msr::machine_check_control:
+        return {};
     case msr::mtrr_capability:
     case msr::machine_check_capability:
-    case msr::feature_control: return fail(Error::access_denied);
-    default: break;
+    case msr::feature_control:
+        return fail(Error::access_denied);
+    default:
+        break;
     }
     if (is_in(msr, reads_zero, sizeof(reads_zero) / sizeof(reads_zero[0]))) {
         return {};

@@ -1,5 +1,6 @@
-// MSRs of VTL0 that only hold what was written to them, or read as constants: MTRRs (nested paging decides the memory types), machine check (no banks),
-// and AMD's configuration registers that Linux looks at. Everything that acts on the VP is in guest_msr_exits.cpp.
+// MSRs of VTL0 that only hold what was written to them, or read as constants: MTRRs (nested paging decides the memory
+// types), machine check (no banks), and AMD's configuration registers that Linux looks at. Everything that acts on the
+// VP is in guest_msr_exits.cpp.
 #pragma once
 
 #include "kernel/base/result.hpp"

@@ -36,12 +36,17 @@ constexpr usize log_text_max = 512;
 Status to_status(Error error) {
     switch (error) {
     case Error::invalid_argument:
-    case Error::malformed: return Status::invalid_parameter;
+    case Error::malformed:
+        return Status::invalid_parameter;
     case Error::out_of_range:
-    case Error::not_found: return Status::invalid_parameter;
-    case Error::access_denied: return Status::access_denied;
-    case Error::out_of_memory: return Status::insufficient_memory;
-    default: return Status::operation_denied;
+    case Error::not_found:
+        return Status::invalid_parameter;
+    case Error::access_denied:
+        return Status::access_denied;
+    case Error::out_of_memory:
+        return Status::insufficient_memory;
+    default:
+        return Status::operation_denied;
     }
 }
 
@@ -61,20 +66,29 @@ HypercallOutcome Hypercalls::handle(VirtualProcessor& vp, tlfs::HypercallInput i
 
 Status Hypercalls::standard(Call& call) {
     switch (static_cast<tlfs::CallCode>(call.input.call_code())) {
-    case tlfs::CallCode::get_vp_registers: return get_registers(call);
-    case tlfs::CallCode::set_vp_registers: return set_registers(call);
-    case tlfs::CallCode::modify_vtl_protection_mask: return modify_protection(call);
-    case tlfs::CallCode::assert_virtual_interrupt: return assert_interrupt(call);
-    case tlfs::CallCode::start_virtual_processor: return start_processor(call);
-    default: return Status::invalid_hypercall_code;
+    case tlfs::CallCode::get_vp_registers:
+        return get_registers(call);
+    case tlfs::CallCode::set_vp_registers:
+        return set_registers(call);
+    case tlfs::CallCode::modify_vtl_protection_mask:
+        return modify_protection(call);
+    case tlfs::CallCode::assert_virtual_interrupt:
+        return assert_interrupt(call);
+    case tlfs::CallCode::start_virtual_processor:
+        return start_processor(call);
+    default:
+        return Status::invalid_hypercall_code;
     }
 }
 
 Status Hypercalls::extension(Call& call) {
     switch (static_cast<vtl2::CallCode>(call.input.call_code())) {
-    case vtl2::CallCode::debug_log: return debug_log(call);
-    case vtl2::CallCode::platform_exit: end_machine(static_cast<u8>(call.rdx));
-    case vtl2::CallCode::firmware_config_read: return firmware_config(call);
+    case vtl2::CallCode::debug_log:
+        return debug_log(call);
+    case vtl2::CallCode::platform_exit:
+        end_machine(static_cast<u8>(call.rdx));
+    case vtl2::CallCode::firmware_config_read:
+        return firmware_config(call);
     case vtl2::CallCode::pci_config_read: {
         require_assigned(call);
         auto value = machine.devices.read_config({call.rdx});
@@ -97,10 +111,14 @@ Status Hypercalls::extension(Call& call) {
         call.r8 = *offset;
         return Status::success;
     }
-    case vtl2::CallCode::map_device_interrupt: return map_interrupt(call, false);
-    case vtl2::CallCode::map_line_interrupt: return map_interrupt(call, true);
-    case vtl2::CallCode::get_statistics: return statistics(call);
-    default: return Status::invalid_hypercall_code;
+    case vtl2::CallCode::map_device_interrupt:
+        return map_interrupt(call, false);
+    case vtl2::CallCode::map_line_interrupt:
+        return map_interrupt(call, true);
+    case vtl2::CallCode::get_statistics:
+        return statistics(call);
+    default:
+        return Status::invalid_hypercall_code;
     }
 }
 
@@ -141,8 +159,8 @@ Status Hypercalls::set_registers(Call& call) {
         return header ? Status::invalid_vp_index : Status::invalid_alignment;
     }
     for (; call.reps_done < call.input.rep_count(); ++call.reps_done) {
-        auto assignment = call.read<tlfs::RegisterAssignment>(sizeof(*header) +
-                                                              call.reps_done * sizeof(tlfs::RegisterAssignment));
+        auto assignment =
+            call.read<tlfs::RegisterAssignment>(sizeof(*header) + call.reps_done * sizeof(tlfs::RegisterAssignment));
         if (!assignment) {
             return Status::invalid_hypercall_input;
         }
@@ -201,13 +219,26 @@ Status Hypercalls::assert_interrupt(Call& call) {
                         .level_triggered = (input->interrupt_control & tlfs::interrupt_level_triggered) != 0,
                         .destination = static_cast<u32>(input->destination)};
     switch (static_cast<tlfs::InterruptType>(static_cast<u32>(input->interrupt_control))) {
-    case tlfs::InterruptType::fixed: interrupt.mode = apic::DeliveryMode::fixed; break;
-    case tlfs::InterruptType::lowest_priority: interrupt.mode = apic::DeliveryMode::lowest_priority; break;
-    case tlfs::InterruptType::nmi: interrupt.mode = apic::DeliveryMode::nmi; break;
-    case tlfs::InterruptType::init: interrupt.mode = apic::DeliveryMode::init; break;
-    case tlfs::InterruptType::sipi: interrupt.mode = apic::DeliveryMode::startup; break;
-    case tlfs::InterruptType::ext_int: interrupt.mode = apic::DeliveryMode::external; break;
-    default: return Status::invalid_parameter;
+    case tlfs::InterruptType::fixed:
+        interrupt.mode = apic::DeliveryMode::fixed;
+        break;
+    case tlfs::InterruptType::lowest_priority:
+        interrupt.mode = apic::DeliveryMode::lowest_priority;
+        break;
+    case tlfs::InterruptType::nmi:
+        interrupt.mode = apic::DeliveryMode::nmi;
+        break;
+    case tlfs::InterruptType::init:
+        interrupt.mode = apic::DeliveryMode::init;
+        break;
+    case tlfs::InterruptType::sipi:
+        interrupt.mode = apic::DeliveryMode::startup;
+        break;
+    case tlfs::InterruptType::ext_int:
+        interrupt.mode = apic::DeliveryMode::external;
+        break;
+    default:
+        return Status::invalid_parameter;
     }
     bool takes_vector =
         interrupt.mode == apic::DeliveryMode::fixed || interrupt.mode == apic::DeliveryMode::lowest_priority;

@@ -1,4 +1,5 @@
-// Hypercalls of VTL2: those of tlfs.hpp, and the extension range. Input is copied once and checked; nothing is trusted because VTL2 said it.
+// Hypercalls of VTL2: those of tlfs.hpp, and the extension range. Input is copied once and checked; nothing is trusted
+// because VTL2 said it.
 #pragma once
 
 #include "kernel/monitor/virtual_processor.hpp"

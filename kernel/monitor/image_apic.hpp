@@ -1,5 +1,7 @@
-// The interrupt controller that VTL2 sees on one VP: 256 request bits without priorities in service, a deadline timer, IPIs between VTL2's VPs.
-// Delivery acknowledges; EOI is accepted and means nothing. Registers as x2APIC MSRs. `request` may be called on any CPU, the rest on the VP's own.
+// The interrupt controller that VTL2 sees on one VP: 256 request bits without priorities in service, a deadline timer,
+// IPIs between VTL2's VPs.
+// Delivery acknowledges; EOI is accepted and means nothing. Registers as x2APIC MSRs. `request` may be called on any
+// CPU, the rest on the VP's own.
 #pragma once
 
 #include <atomic>

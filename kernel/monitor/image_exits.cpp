@@ -1,4 +1,5 @@
-// Exits of VTL2. It may do what its interface says; everything else is an isolation violation, which is named and ends the machine.
+// Exits of VTL2. It may do what its interface says; everything else is an isolation violation, which is named and ends
+// the machine.
 #include "arch/x86_64/cpu.hpp"
 #include "arch/x86_64/registers.hpp"
 #include "boot/exit_status.hpp"
@@ -30,8 +31,7 @@ const char* fault_kind(u64 error) {
 }  // namespace
 
 void VirtualProcessor::violation(const char* kind, u64 address) {
-    log("isolation violation by VTL2: VP %u, %s, address %lx, rip %lx", index_, kind,
-        address, image_.vmcb->save.rip);
+    log("isolation violation by VTL2: VP %u, %s, address %lx, rip %lx", index_, kind, address, image_.vmcb->save.rip);
     end_machine(static_cast<u8>(ExitStatus::isolation_violation));
 }
 
@@ -42,7 +42,8 @@ void VirtualProcessor::handle_image_exit() {
     case svm::exit_nmi:
     case svm::exit_smi:
     case svm::exit_init:
-    case svm::exit_virtual_interrupt: return;
+    case svm::exit_virtual_interrupt:
+        return;
     case svm::exit_vmmcall: {
         tlfs::HypercallInput input{image_.registers.rcx};
         if (input.call_code() == static_cast<u16>(tlfs::CallCode::vtl_return)) {
@@ -53,35 +54,35 @@ void VirtualProcessor::handle_image_exit() {
         image_.registers.r8 = outcome.r8;
         return advance(image_, vmmcall_bytes);
     }
-    case svm::exit_msr: return image_msr();
+    case svm::exit_msr:
+        return image_msr();
     case svm::exit_hlt:
         image_.halted = true;
         return advance(image_, hlt_bytes);
-    case svm::exit_xsetbv: return image_xsetbv();
-    case svm::exit_nested_page_fault: violation(fault_kind(control.exit_info1), control.exit_info2);
+    case svm::exit_xsetbv:
+        return image_xsetbv();
+    case svm::exit_nested_page_fault:
+        violation(fault_kind(control.exit_info1), control.exit_info2);
     case svm::exit_io: {
         svm::IoExit exit{control.exit_info1};
         violation(exit.is_in() ? "read of a port" : "write to a port", exit.port());
     }
     case svm::exit_shutdown:
-        log("vtl2 of VP %u ended in a triple fault: rip %lx, rsp %lx, cr2 %lx", index_,
-            image_.vmcb->save.rip,
-            image_.vmcb->save.rsp,
-            image_.vmcb->save.cr2);
+        log("vtl2 of VP %u ended in a triple fault: rip %lx, rsp %lx, cr2 %lx", index_, image_.vmcb->save.rip,
+            image_.vmcb->save.rsp, image_.vmcb->save.cr2);
         end_machine(static_cast<u8>(ExitStatus::image_panic));
     case svm::exit_invalid:
-        log("vtl2 of VP %u cannot run: rip %lx cr0 %lx cr3 %lx cr4 %lx efer %lx", index_,
-            image_.vmcb->save.rip,
-            image_.vmcb->save.cr0,
-            image_.vmcb->save.cr3,
-            image_.vmcb->save.cr4,
-            image_.vmcb->save.efer);
+        log("vtl2 of VP %u cannot run: rip %lx cr0 %lx cr3 %lx cr4 %lx efer %lx", index_, image_.vmcb->save.rip,
+            image_.vmcb->save.cr0, image_.vmcb->save.cr3, image_.vmcb->save.cr4, image_.vmcb->save.efer);
         end_machine(static_cast<u8>(ExitStatus::image_panic));
     case svm::exit_exception_first + static_cast<u8>(arch::Exception::machine_check):
         PANIC("machine check on VP %u", index_);
-    case svm::exit_rdpmc: violation("performance counter", image_.registers.rcx & 0xFFFF'FFFF);
-    case svm::exit_invd: violation("cache invalidation", 0);
-    default: break;
+    case svm::exit_rdpmc:
+        violation("performance counter", image_.registers.rcx & 0xFFFF'FFFF);
+    case svm::exit_invd:
+        violation("cache invalidation", 0);
+    default:
+        break;
     }
     if (control.exit_code >= svm::exit_dr_write_first && control.exit_code <= svm::exit_dr_write_last) {
         violation("write to a debug register", control.exit_code - svm::exit_dr_write_first);
@@ -113,23 +114,36 @@ Result<u64> VirtualProcessor::read_image_msr(u32 number) {
     case msr::apic_base:
         return apic::local_default_address | apic::base_bit::enable | apic::base_bit::x2apic |
                (index_ == 0 ? apic::base_bit::bootstrap : 0);
-    case msr::tsc_deadline: return image_apic_.deadline();
-    case msr::efer: return image_.vmcb->save.efer & ~arch::efer_bit::secure_vm;
-    case msr::pat: return image_.vmcb->save.pat;
-    case msr::x2apic_first + apic::id: return index_;
-    case msr::x2apic_first + apic::lvt_timer: return image_apic_.timer_lvt();
-    case tlfs::msr_vp_index: return index_;
-    case tlfs::msr_time_ref_count: return machine.guest_hypervisor.reference_time();
-    case tlfs::msr_tsc_frequency: return machine.tsc_frequency_hz;
-    case tlfs::msr_apic_frequency: return machine.tsc_frequency_hz >> LocalApic::timer_shift;
-    case tlfs::msr_vp_assist_page: return image_assist_msr_;
-    default: return fail(Error::access_denied);
+    case msr::tsc_deadline:
+        return image_apic_.deadline();
+    case msr::efer:
+        return image_.vmcb->save.efer & ~arch::efer_bit::secure_vm;
+    case msr::pat:
+        return image_.vmcb->save.pat;
+    case msr::x2apic_first + apic::id:
+        return index_;
+    case msr::x2apic_first + apic::lvt_timer:
+        return image_apic_.timer_lvt();
+    case tlfs::msr_vp_index:
+        return index_;
+    case tlfs::msr_time_ref_count:
+        return machine.guest_hypervisor.reference_time();
+    case tlfs::msr_tsc_frequency:
+        return machine.tsc_frequency_hz;
+    case tlfs::msr_apic_frequency:
+        return machine.tsc_frequency_hz >> LocalApic::timer_shift;
+    case tlfs::msr_vp_assist_page:
+        return image_assist_msr_;
+    default:
+        return fail(Error::access_denied);
     }
 }
 
 Result<void> VirtualProcessor::write_image_msr(u32 number, u64 value) {
     switch (number) {
-    case msr::tsc_deadline: image_apic_.set_deadline(value); return {};
+    case msr::tsc_deadline:
+        image_apic_.set_deadline(value);
+        return {};
     case msr::efer: {
         u64 fixed = image_.vmcb->save.efer & (arch::efer_bit::long_mode_active | arch::efer_bit::secure_vm);
         u64 wanted = value & ~u64{arch::efer_bit::long_mode_active};
@@ -145,14 +159,22 @@ Result<void> VirtualProcessor::write_image_msr(u32 number, u64 value) {
         }
         image_.vmcb->save.pat = value;
         return {};
-    case msr::x2apic_first + apic::lvt_timer: image_apic_.set_timer_lvt(static_cast<u32>(value)); return {};
-    case msr::x2apic_first + apic::interrupt_command: image_send(value); return {};
-    case msr::x2apic_first + apic::self_ipi: image_apic_.request(static_cast<u8>(value)); return {};
+    case msr::x2apic_first + apic::lvt_timer:
+        image_apic_.set_timer_lvt(static_cast<u32>(value));
+        return {};
+    case msr::x2apic_first + apic::interrupt_command:
+        image_send(value);
+        return {};
+    case msr::x2apic_first + apic::self_ipi:
+        image_apic_.request(static_cast<u8>(value));
+        return {};
     // Delivery acknowledges, and there are no priorities.
     case msr::x2apic_first + apic::end_of_interrupt:
     case msr::x2apic_first + apic::task_priority:
-    case msr::x2apic_first + apic::spurious_vector: return {};
-    case tlfs::msr_guest_os_id: return {};
+    case msr::x2apic_first + apic::spurious_vector:
+        return {};
+    case tlfs::msr_guest_os_id:
+        return {};
     case tlfs::msr_vp_assist_page: {
         if ((value & 1) == 0) {
             assist_ = nullptr;
@@ -169,7 +191,8 @@ Result<void> VirtualProcessor::write_image_msr(u32 number, u64 value) {
         image_assist_msr_ = value;
         return {};
     }
-    default: return fail(Error::access_denied);
+    default:
+        return fail(Error::access_denied);
     }
 }
 

@@ -1,4 +1,5 @@
-// Events into a level: interrupts, NMI, exceptions, and what an exit interrupted. Source: AMD64 Architecture Programmer's Manual volume 2, sections 15.20 and 15.21.
+// Events into a level: interrupts, NMI, exceptions, and what an exit interrupted. Source: AMD64 Architecture
+// Programmer's Manual volume 2, sections 15.20 and 15.21.
 #include "arch/x86_64/registers.hpp"
 #include "kernel/monitor/machine.hpp"
 
@@ -9,7 +10,8 @@ namespace {
 constexpr u64 interrupt_shadow = 1;
 constexpr unsigned highest_priority = 0xF;
 
-/// Some CPUs (QEMU's) take a virtual interrupt already where its priority equals the task priority. Learned when it happens.
+/// Some CPUs (QEMU's) take a virtual interrupt already where its priority equals the task priority. Learned when it
+/// happens.
 bool priority_equal_is_taken;
 
 }  // namespace
@@ -96,10 +98,10 @@ void VirtualProcessor::prepare_image_injection() {
 void VirtualProcessor::save_interrupted_event(Level& level) {
     svm::ControlArea& control = level.vmcb->control;
     svm::Event event{control.exit_interrupt_info};
-    bool software = event.type() == svm::EventType::software_interrupt ||
-                    (event.type() == svm::EventType::exception &&
-                     (event.vector() == static_cast<u8>(arch::Exception::breakpoint) ||
-                      event.vector() == static_cast<u8>(arch::Exception::overflow)));
+    bool software =
+        event.type() == svm::EventType::software_interrupt ||
+        (event.type() == svm::EventType::exception && (event.vector() == static_cast<u8>(arch::Exception::breakpoint) ||
+                                                       event.vector() == static_cast<u8>(arch::Exception::overflow)));
     // RIP still points at an instruction that raised the event by itself: it runs again.
     if (event.valid() && !software && control.exit_code != svm::exit_shutdown) {
         level.pending_event = event;

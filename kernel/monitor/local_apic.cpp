@@ -62,13 +62,20 @@ void LocalApic::initialise() {
 
 u32* LocalApic::local_vector(u32 reg) {
     switch (reg) {
-    case apic::lvt_thermal: return &lvt_[0];
-    case apic::lvt_performance: return &lvt_[1];
-    case apic::lvt_lint0: return &lvt_[lint0_index];
-    case apic::lvt_lint1: return &lvt_[lint1_index];
-    case apic::lvt_error: return &lvt_[4];
-    case apic::lvt_machine_check: return &lvt_[5];
-    default: return nullptr;
+    case apic::lvt_thermal:
+        return &lvt_[0];
+    case apic::lvt_performance:
+        return &lvt_[1];
+    case apic::lvt_lint0:
+        return &lvt_[lint0_index];
+    case apic::lvt_lint1:
+        return &lvt_[lint1_index];
+    case apic::lvt_error:
+        return &lvt_[4];
+    case apic::lvt_machine_check:
+        return &lvt_[5];
+    default:
+        return nullptr;
     }
 }
 
@@ -86,27 +93,43 @@ Result<u64> LocalApic::read(u32 reg, u64 tsc, bool memory_mapped) const {
         return *lvt;
     }
     switch (reg) {
-    case apic::id: return memory_mapped ? id_ << 24 : id_;
-    case apic::version: return version_value;
-    case apic::task_priority: return task_priority_;
-    case apic::processor_priority: return processor_priority();
+    case apic::id:
+        return memory_mapped ? id_ << 24 : id_;
+    case apic::version:
+        return version_value;
+    case apic::task_priority:
+        return task_priority_;
+    case apic::processor_priority:
+        return processor_priority();
     case apic::logical_destination:
         return memory_mapped ? logical_.load(std::memory_order_relaxed) : ((id_ >> 4) << 16) | (1u << (id_ & 15));
-    case apic::spurious_vector: return spurious_;
-    case apic::error_status: return error_;
-    case apic::interrupt_command: return memory_mapped ? command_ & 0xFFFF'FFFF : command_;
-    case apic::lvt_timer: return timer_lvt_;
-    case apic::timer_initial_count: return initial_count_;
-    case apic::timer_current_count: return current_count(tsc);
-    case apic::timer_divide: return divide_;
-    default: break;
+    case apic::spurious_vector:
+        return spurious_;
+    case apic::error_status:
+        return error_;
+    case apic::interrupt_command:
+        return memory_mapped ? command_ & 0xFFFF'FFFF : command_;
+    case apic::lvt_timer:
+        return timer_lvt_;
+    case apic::timer_initial_count:
+        return initial_count_;
+    case apic::timer_current_count:
+        return current_count(tsc);
+    case apic::timer_divide:
+        return divide_;
+    default:
+        break;
     }
     if (memory_mapped) {
         switch (reg) {
-        case apic::destination_format: return format_.load(std::memory_order_relaxed);
-        case apic::interrupt_command_high: return command_ >> 32;
-        case apic::arbitration_priority: return processor_priority();
-        default: break;
+        case apic::destination_format:
+            return format_.load(std::memory_order_relaxed);
+        case apic::interrupt_command_high:
+            return command_ >> 32;
+        case apic::arbitration_priority:
+            return processor_priority();
+        default:
+            break;
         }
     }
     return fail(Error::access_denied);
@@ -122,8 +145,11 @@ Result<LocalApic::Effect> LocalApic::write(u32 reg, u64 value, u64 tsc, bool mem
         return Effect{};
     }
     switch (reg) {
-    case apic::task_priority: task_priority_ = word & 0xFF; return Effect{};
-    case apic::end_of_interrupt: return end_of_interrupt();
+    case apic::task_priority:
+        task_priority_ = word & 0xFF;
+        return Effect{};
+    case apic::end_of_interrupt:
+        return end_of_interrupt();
     case apic::spurious_vector:
         spurious_ = word & 0x3FF;
         software_enabled_.store((word & apic::spurious_software_enable) != 0, std::memory_order_relaxed);
@@ -138,7 +164,8 @@ Result<LocalApic::Effect> LocalApic::write(u32 reg, u64 value, u64 tsc, bool mem
         error_ = pending_error_;
         pending_error_ = 0;
         return Effect{};
-    case apic::interrupt_command: return write_command(value, memory_mapped);
+    case apic::interrupt_command:
+        return write_command(value, memory_mapped);
     case apic::lvt_timer: {
         auto old_mode = timer_mode();
         timer_lvt_ = (word & timer_lvt_writable) | (is_enabled() ? 0 : apic::lvt_masked);
@@ -163,11 +190,13 @@ Result<LocalApic::Effect> LocalApic::write(u32 reg, u64 value, u64 tsc, bool mem
         }
         return Effect{};
     }
-    default: break;
+    default:
+        break;
     }
     if (memory_mapped) {
         switch (reg) {
-        case apic::id: return Effect{};  // the identity is the VP's
+        case apic::id:
+            return Effect{};  // the identity is the VP's
         case apic::logical_destination:
             logical_.store(word & 0xFF00'0000, std::memory_order_relaxed);
             return Effect{};
@@ -177,7 +206,8 @@ Result<LocalApic::Effect> LocalApic::write(u32 reg, u64 value, u64 tsc, bool mem
         case apic::interrupt_command_high:
             command_ = (command_ & 0xFFFF'FFFF) | (value << 32);
             return Effect{};
-        default: break;
+        default:
+            break;
         }
     } else if (reg == apic::self_ipi) {
         return Effect{.sends = true,
@@ -227,7 +257,8 @@ LocalApic::Effect LocalApic::end_of_interrupt() {
 }
 
 Result<void> LocalApic::set_base(u64 value) {
-    u64 allowed = apic::base_bit::address_mask | apic::base_bit::bootstrap | apic::base_bit::x2apic | apic::base_bit::enable;
+    u64 allowed =
+        apic::base_bit::address_mask | apic::base_bit::bootstrap | apic::base_bit::x2apic | apic::base_bit::enable;
     bool enable = (value & apic::base_bit::enable) != 0;
     bool x2apic = (value & apic::base_bit::x2apic) != 0;
     bool was_enabled = (base_ & apic::base_bit::enable) != 0;

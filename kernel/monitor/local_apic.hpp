@@ -1,8 +1,9 @@
-// The local APIC of one VP as VTL0 sees it: registers, priorities, timer, and what IPIs do. No privileged instruction, no time source of its own:
-// the caller passes the TSC in and carries the effects out.
+// The local APIC of one VP as VTL0 sees it: registers, priorities, timer, and what IPIs do. No privileged instruction,
+// no time source of its own: the caller passes the TSC in and carries the effects out.
 //
 // Only the VP's own CPU calls it, except the functions under "any CPU", which touch atomics alone.
-// Left out: memory-mapped access itself (VTL2 emulates it), machine check, thermal and performance counter interrupts (their LVT entries only store).
+// Left out: memory-mapped access itself (VTL2 emulates it), machine check, thermal and performance counter interrupts
+// (their LVT entries only store).
 // Source: AMD64 Architecture Programmer's Manual volume 2, chapter 16.
 #pragma once
 
@@ -42,7 +43,8 @@ public:
     /// State after INIT: as reset, but identity and base stay.
     void initialise();
 
-    /// Register `reg` (x2APIC number). With `memory_mapped` the xAPIC view, which knows DFR and the split command register.
+    /// Register `reg` (x2APIC number). With `memory_mapped` the xAPIC view, which knows DFR and the split command
+    /// register.
     /// `access_denied` where the register cannot be read: a general protection fault for an MSR, zero for memory.
     Result<u64> read(u32 reg, u64 tsc, bool memory_mapped) const;
     Result<Effect> write(u32 reg, u64 value, u64 tsc, bool memory_mapped);

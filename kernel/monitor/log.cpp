@@ -62,12 +62,12 @@ void base_sink(LogLevel, std::string_view line) { put_line("monitor: ", line); }
 }  // namespace
 
 void log_initialise() {
-    arch::out8(port + 1, 0);       // no interrupts
+    arch::out8(port + 1, 0);         // no interrupts
     arch::out8(line_control, 0x80);  // divisor latch
-    arch::out8(port, 1);           // 115200 baud
+    arch::out8(port, 1);             // 115200 baud
     arch::out8(port + 1, 0);
     arch::out8(line_control, 0x03);  // 8 bits, no parity, one stop bit
-    arch::out8(port + 2, 0xC7);    // FIFO on
+    arch::out8(port + 2, 0xC7);      // FIFO on
     set_log_sink(base_sink);
 }
 

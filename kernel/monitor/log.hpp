@@ -1,5 +1,5 @@
-// The monitor's log: one line a call on the second serial port, prefixed "monitor: "; VTL2's lines pass through it as they are. Polled, never waits for
-// more than the transmitter. Integer formats only.
+// The monitor's log: one line a call on the second serial port, prefixed "monitor: "; VTL2's lines pass through it as
+// they are. Polled, never waits for more than the transmitter. Integer formats only.
 #pragma once
 
 #include <string_view>

@@ -14,7 +14,8 @@ Result<void*> image_memory(u64 address, u64 size_bytes) {
     u64 offset = address - vtl2::memory_base;
     if (address >= vtl2::memory_base && offset < machine.memory.vtl2.size() &&
         size_bytes <= machine.memory.vtl2.size() - offset) {
-        // SAFETY: VTL2's memory is identity-mapped for the monitor. VTL2 and the guest may change it at any time: callers copy before they look.
+        // SAFETY: VTL2's memory is identity-mapped for the monitor. VTL2 and the guest may change it at any time:
+        // callers copy before they look.
         return reinterpret_cast<void*>(machine.memory.vtl2.begin + offset);
     }
     return reinterpret_cast<void*>(TRY(machine.memory.guest_to_machine(address, size_bytes)));
@@ -44,11 +45,20 @@ void deliver_to(VirtualProcessor& vp, const Interrupt& interrupt) {
             return;
         }
         break;
-    case apic::DeliveryMode::nmi: vp.request_nmi(); break;
-    case apic::DeliveryMode::init: vp.request_init(); break;
-    case apic::DeliveryMode::startup: vp.request_startup(interrupt.vector); break;
-    case apic::DeliveryMode::external: vp.request_external(interrupt.vector); break;
-    case apic::DeliveryMode::smi: return;  // nobody handles them
+    case apic::DeliveryMode::nmi:
+        vp.request_nmi();
+        break;
+    case apic::DeliveryMode::init:
+        vp.request_init();
+        break;
+    case apic::DeliveryMode::startup:
+        vp.request_startup(interrupt.vector);
+        break;
+    case apic::DeliveryMode::external:
+        vp.request_external(interrupt.vector);
+        break;
+    case apic::DeliveryMode::smi:
+        return;  // nobody handles them
     }
     vp.kick();
 }

@@ -1,13 +1,14 @@
-// The one machine: what was found at power-on and what was made of it. Filled by the boot steps on the first CPU, constant afterwards except where it says so.
+// The one machine: what was found at power-on and what was made of it. Filled by the boot steps on the first CPU,
+// constant afterwards except where it says so.
 #pragma once
 
 #include "arch/x86_64/physical_apic.hpp"
 #include "kernel/base/spinlock.hpp"
+#include "kernel/monitor/assigned_devices.hpp"
 #include "kernel/monitor/firmware_tables.hpp"
 #include "kernel/monitor/guest_hypervisor.hpp"
 #include "kernel/monitor/memory_plan.hpp"
 #include "kernel/monitor/page_tables.hpp"
-#include "kernel/monitor/assigned_devices.hpp"
 #include "kernel/monitor/virtual_processor.hpp"
 
 namespace undercroft::monitor {
@@ -24,10 +25,10 @@ inline constexpr u64 heartbeat_ms = 20;
 struct Machine {
     u64 entry_tsc;
     u64 tsc_frequency_hz;
-    u64 timer_frequency_hz;  ///< of the physical APIC timer
+    u64 timer_frequency_hz;   ///< of the physical APIC timer
     u64 timer_ticks_per_tsc;  ///< fixed point, 32 fractional bits
-    /// QEMU's TCG updates a CPU's pending interrupts without a lock when it enters and leaves a guest: one that arrives just then is forgotten until the
-    /// next. There the timer ticks at least every `heartbeat_ms`, and repeats.
+    /// QEMU's TCG updates a CPU's pending interrupts without a lock when it enters and leaves a guest: one that
+    /// arrives just then is forgotten until the next. There the timer ticks at least every `heartbeat_ms`, and repeats.
     bool forgets_interrupts;
     bool has_tsc_deadline;
     bool has_next_rip;
@@ -59,8 +60,8 @@ extern Machine machine;
 /// After a change of VTL0's view: returns when no CPU uses what was there before.
 void flush_guest_view();
 
-/// Where VTL2 finds `size_bytes` at its guest physical `address`: within one page of its own memory or of guest RAM. `out_of_range`, `invalid_argument` when
-/// it crosses a page or is not aligned to 8 bytes.
+/// Where VTL2 finds `size_bytes` at its guest physical `address`: within one page of its own memory or of guest RAM.
+/// `out_of_range`, `invalid_argument` when it crosses a page or is not aligned to 8 bytes.
 Result<void*> image_memory(u64 address, u64 size_bytes);
 
 /// Delivers an interrupt to VTL0's local APICs, as if `sender` had sent it (null: a device).

@@ -1,7 +1,8 @@
 // Who gets which machine memory: monitor, VTL2, guest. Pure arithmetic over the firmware's memory map.
 //
-// From the bottom: first MiB (untouched but for the AP trampoline), monitor image and its page pool, VTL2, guest RAM. Everything of ours ends on a 2 MiB
-// boundary, so that guest address 0 is a large page. Left out: NUMA, memory hot plug.
+// From the bottom: first MiB (untouched but for the AP trampoline), monitor image and its page pool, VTL2, guest RAM.
+// Everything of ours ends on a 2 MiB boundary, so that guest address 0 is a large page. Left out: NUMA, memory hot
+// plug.
 #pragma once
 
 #include <span>
@@ -47,7 +48,8 @@ inline constexpr u64 guest_high_begin = 4 * gib;
 /// Bytes the monitor wants behind its image for `vp_count` VPs and `ram_bytes` of RAM.
 u64 monitor_pool_bytes(u32 vp_count, u64 ram_bytes);
 
-/// Divides `usable` (sorted, disjoint). `image_end` is the first byte behind the monitor's image. `out_of_memory` where there is too little,
+/// Divides `usable` (sorted, disjoint). `image_end` is the first byte behind the monitor's image. `out_of_memory`
+/// where there is too little,
 /// `malformed` where the map makes no sense.
 Result<MemoryPlan> plan_memory(std::span<const MemoryRange> usable, u64 image_begin, u64 image_end, u32 vp_count);
 

@@ -1,4 +1,5 @@
-// The monitor's page allocator: pages are taken while starting up and for split tables, and never given back. Not locked; callers are.
+// The monitor's page allocator: pages are taken while starting up and for split tables, and never given back. Not
+// locked; callers are.
 #pragma once
 
 #include <string.h>

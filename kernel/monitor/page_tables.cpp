@@ -42,9 +42,7 @@ u64 PageTables::leaf_bits(Access access) const {
 }
 
 /// Tables allow everything, leaves decide.
-u64 PageTables::table_bits() const {
-    return bit_present | bit_write | (kind_ == TableKind::nested ? bit_user : 0);
-}
+u64 PageTables::table_bits() const { return bit_present | bit_write | (kind_ == TableKind::nested ? bit_user : 0); }
 
 Result<void> PageTables::create(PagePool& pool, TableKind kind) {
     pool_ = &pool;

@@ -1,5 +1,6 @@
-// Page tables that the monitor keeps: what one VTL sees of machine memory (nested), and the monitor's own. Four levels, 2 MiB pages where addresses
-// allow, split to 4 KiB when protections ask for it. Left out: 1 GiB pages, accessed and dirty bits. Source: AMD64 Architecture Programmer's Manual volume 2, sections 5.3 and 15.25.
+// Page tables that the monitor keeps: what one VTL sees of machine memory (nested), and the monitor's own. Four
+// levels, 2 MiB pages where addresses allow, split to 4 KiB when protections ask for it. Left out: 1 GiB pages,
+// accessed and dirty bits. Source: AMD64 Architecture Programmer's Manual volume 2, sections 5.3 and 15.25.
 #pragma once
 
 #include "kernel/base/result.hpp"
@@ -28,16 +29,19 @@ public:
     /// Physical address of the root, for the VMCB.
     u64 root() const { return root_; }
 
-    /// Maps guest physical [guest, + size) to machine memory. All page-aligned. Mapping over something replaces it. `out_of_memory`, `invalid_argument`.
+    /// Maps guest physical [guest, + size) to machine memory. All page-aligned. Mapping over something replaces it.
+    /// `out_of_memory`, `invalid_argument`.
     Result<void> map(u64 guest, u64 machine, u64 size_bytes, Access access);
-    /// Changes what is allowed on one mapped page, which keeps its machine address. `not_found` where nothing was ever mapped.
+    /// Changes what is allowed on one mapped page, which keeps its machine address. `not_found` where nothing was ever
+    /// mapped.
     Result<void> protect(u64 guest, Access access);
 
     struct Translation {
         u64 machine;
         Access access;
     };
-    /// Machine address behind `guest` and what is allowed there; `not_found` where nothing is. A page that `protect` made inaccessible is found.
+    /// Machine address behind `guest` and what is allowed there; `not_found` where nothing is. A page that `protect`
+    /// made inaccessible is found.
     Result<Translation> translate(u64 guest) const;
 
 private:

@@ -90,10 +90,8 @@ void handle_interrupt(undercroft::arch::InterruptFrame* frame) {
         return;  // nothing here sends them; firmware's business is not ours
     }
     monitor::log_without_lock();
-    monitor::log("exception %lu, error code %lx, at %lx, address %lx, rsp %lx",
-                 frame->vector, frame->error_code,
-                 frame->rip, arch::read_cr2(),
-                 frame->rsp);
+    monitor::log("exception %lu, error code %lx, at %lx, address %lx, rsp %lx", frame->vector, frame->error_code,
+                 frame->rip, arch::read_cr2(), frame->rsp);
     monitor::print_backtrace(frame->rbp);
     PANIC("exception %lu in the monitor", frame->vector);
 }

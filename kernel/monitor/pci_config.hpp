@@ -1,4 +1,5 @@
-// Configuration space through ports CF8h and CFCh, for the monitor only. Callers serialise. Source: PCI Local Bus 3.0 section 3.2.2.3.2.
+// Configuration space through ports CF8h and CFCh, for the monitor only. Callers serialise. Source: PCI Local Bus 3.0
+// section 3.2.2.3.2.
 #pragma once
 
 #include "arch/x86_64/cpu.hpp"

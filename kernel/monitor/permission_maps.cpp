@@ -17,8 +17,8 @@ constexpr u16 clock_port = 0x70;
 constexpr u16 clock_ports = 2;
 
 /// VMLOAD and VMSAVE exchange these with every entry, so each level has its own.
-constexpr u32 switched_msrs[] = {msr::sysenter_cs, msr::sysenter_esp, msr::sysenter_eip, msr::star,
-                                 msr::lstar,       msr::cstar,        msr::sfmask,       msr::fs_base,
+constexpr u32 switched_msrs[] = {msr::sysenter_cs, msr::sysenter_esp,  msr::sysenter_eip, msr::star,
+                                 msr::lstar,       msr::cstar,         msr::sfmask,       msr::fs_base,
                                  msr::gs_base,     msr::kernel_gs_base};
 
 /// Position of an MSR's two bits; -1 where the map has none and the CPU always exits.

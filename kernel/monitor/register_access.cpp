@@ -25,7 +25,8 @@ constexpr u64 cr4_defined = 0x007F'7FFF & ~(u64{1} << 12) & ~(u64{1} << 13) & ~(
 constexpr u32 apic_registers = 0x40;
 constexpr u64 register_page_enable = 1;
 
-// HV_X64_PENDING_INTERRUPTION_REGISTER and HV_X64_PENDING_EVENT: bit 0 pending, type 3:1, error code valid 4 (8 in events), vector 31:16, error code 63:32.
+// HV_X64_PENDING_INTERRUPTION_REGISTER and HV_X64_PENDING_EVENT: bit 0 pending, type 3:1, error code valid 4 (8 in
+// events), vector 31:16, error code 63:32.
 constexpr u64 pending_bit = 1;
 constexpr u64 pending_error_code_bit = u64{1} << 4;
 constexpr u64 event_error_code_bit = u64{1} << 8;
@@ -60,8 +61,10 @@ Result<svm::Event> RegisterAccess::from_pending_interruption(u64 value) {
     }
     auto vector = static_cast<u8>(value >> 16);
     switch ((value >> 1) & 7) {
-    case pending_interrupt: return svm::Event::make(svm::EventType::external_interrupt, vector);
-    case pending_nmi: return svm::Event::make(svm::EventType::nmi, 2);
+    case pending_interrupt:
+        return svm::Event::make(svm::EventType::external_interrupt, vector);
+    case pending_nmi:
+        return svm::Event::make(svm::EventType::nmi, 2);
     case pending_exception:
         if (vector >= 32 || vector == 2) {
             return fail(Error::invalid_argument);
@@ -69,7 +72,8 @@ Result<svm::Event> RegisterAccess::from_pending_interruption(u64 value) {
         return (value & pending_error_code_bit) != 0
                    ? svm::Event::make(svm::EventType::exception, vector, static_cast<u32>(value >> 32))
                    : svm::Event::make(svm::EventType::exception, vector);
-    default: return fail(Error::invalid_argument);
+    default:
+        return fail(Error::invalid_argument);
     }
 }
 
@@ -85,39 +89,63 @@ u64* RegisterAccess::plain_register(VirtualProcessor& vp, u32 name) {
     svm::SaveArea& save = vp.guest_.vmcb->save;
     if (is_between(name, RegisterName::rax, RegisterName::r15)) {
         switch (static_cast<RegisterName>(name)) {
-        case RegisterName::rax: return &save.rax;
-        case RegisterName::rsp: return &save.rsp;
-        default: return &vp.guest_.registers.rax_unused + (name - number(RegisterName::rax));
+        case RegisterName::rax:
+            return &save.rax;
+        case RegisterName::rsp:
+            return &save.rsp;
+        default:
+            return &vp.guest_.registers.rax_unused + (name - number(RegisterName::rax));
         }
     }
     switch (static_cast<RegisterName>(name)) {
-    case RegisterName::rip: return &save.rip;
-    case RegisterName::cr2: return &save.cr2;
-    case RegisterName::dr6: return &save.dr6;
-    case RegisterName::kernel_gs_base: return &save.kernel_gs_base;
-    case RegisterName::sysenter_cs: return &save.sysenter_cs;
-    case RegisterName::sysenter_eip: return &save.sysenter_eip;
-    case RegisterName::sysenter_esp: return &save.sysenter_esp;
-    case RegisterName::star: return &save.star;
-    case RegisterName::lstar: return &save.lstar;
-    case RegisterName::cstar: return &save.cstar;
-    case RegisterName::sfmask: return &save.sfmask;
-    default: return nullptr;
+    case RegisterName::rip:
+        return &save.rip;
+    case RegisterName::cr2:
+        return &save.cr2;
+    case RegisterName::dr6:
+        return &save.dr6;
+    case RegisterName::kernel_gs_base:
+        return &save.kernel_gs_base;
+    case RegisterName::sysenter_cs:
+        return &save.sysenter_cs;
+    case RegisterName::sysenter_eip:
+        return &save.sysenter_eip;
+    case RegisterName::sysenter_esp:
+        return &save.sysenter_esp;
+    case RegisterName::star:
+        return &save.star;
+    case RegisterName::lstar:
+        return &save.lstar;
+    case RegisterName::cstar:
+        return &save.cstar;
+    case RegisterName::sfmask:
+        return &save.sfmask;
+    default:
+        return nullptr;
     }
 }
 
 svm::Segment* RegisterAccess::segment_register(VirtualProcessor& vp, u32 name) {
     svm::SaveArea& save = vp.guest_.vmcb->save;
     switch (static_cast<RegisterName>(name)) {
-    case RegisterName::es: return &save.es;
-    case RegisterName::cs: return &save.cs;
-    case RegisterName::ss: return &save.ss;
-    case RegisterName::ds: return &save.ds;
-    case RegisterName::fs: return &save.fs;
-    case RegisterName::gs: return &save.gs;
-    case RegisterName::ldtr: return &save.ldtr;
-    case RegisterName::tr: return &save.tr;
-    default: return nullptr;
+    case RegisterName::es:
+        return &save.es;
+    case RegisterName::cs:
+        return &save.cs;
+    case RegisterName::ss:
+        return &save.ss;
+    case RegisterName::ds:
+        return &save.ds;
+    case RegisterName::fs:
+        return &save.fs;
+    case RegisterName::gs:
+        return &save.gs;
+    case RegisterName::ldtr:
+        return &save.ldtr;
+    case RegisterName::tr:
+        return &save.tr;
+    default:
+        return nullptr;
     }
 }
 
@@ -133,36 +161,65 @@ Result<tlfs::RegisterValue> RegisterAccess::get(VirtualProcessor& vp, u32 name) 
         return tlfs::RegisterValue{arch::read_debug_register(name - number(RegisterName::dr0)), 0};
     }
     if (name >= number(RegisterName::apic_first) && name < number(RegisterName::apic_first) + apic_registers) {
-        auto value = vp.guest_apic_.read(name - number(RegisterName::apic_first), arch::read_tsc(),
-                                         !vp.guest_apic_.is_x2apic());
+        auto value =
+            vp.guest_apic_.read(name - number(RegisterName::apic_first), arch::read_tsc(), !vp.guest_apic_.is_x2apic());
         return tlfs::RegisterValue{value.value_or(0), 0};
     }
     u64 value = 0;
     switch (static_cast<RegisterName>(name)) {
-    case RegisterName::rflags: value = save.rflags; break;
-    case RegisterName::cr0: value = save.cr0; break;
-    case RegisterName::cr3: value = save.cr3; break;
-    case RegisterName::cr4: value = save.cr4; break;
-    case RegisterName::cr8: value = vp.guest_apic_.cr8(); break;
-    case RegisterName::dr7: value = save.dr7; break;
-    case RegisterName::xfem: value = vp.guest_.xcr0; break;
-    case RegisterName::efer: value = save.efer & ~arch::efer_bit::secure_vm; break;
-    case RegisterName::pat: value = save.pat; break;
-    case RegisterName::tsc: value = arch::read_tsc(); break;
-    case RegisterName::apic_base: value = vp.guest_apic_.base(); break;
-    case RegisterName::initial_apic_id: value = vp.guest_apic_.id(); break;
+    case RegisterName::rflags:
+        value = save.rflags;
+        break;
+    case RegisterName::cr0:
+        value = save.cr0;
+        break;
+    case RegisterName::cr3:
+        value = save.cr3;
+        break;
+    case RegisterName::cr4:
+        value = save.cr4;
+        break;
+    case RegisterName::cr8:
+        value = vp.guest_apic_.cr8();
+        break;
+    case RegisterName::dr7:
+        value = save.dr7;
+        break;
+    case RegisterName::xfem:
+        value = vp.guest_.xcr0;
+        break;
+    case RegisterName::efer:
+        value = save.efer & ~arch::efer_bit::secure_vm;
+        break;
+    case RegisterName::pat:
+        value = save.pat;
+        break;
+    case RegisterName::tsc:
+        value = arch::read_tsc();
+        break;
+    case RegisterName::apic_base:
+        value = vp.guest_apic_.base();
+        break;
+    case RegisterName::initial_apic_id:
+        value = vp.guest_apic_.id();
+        break;
     case RegisterName::gdtr:
         return std::bit_cast<tlfs::RegisterValue>(
             tlfs::TableRegister{{}, static_cast<u16>(save.gdtr.limit), save.gdtr.base});
     case RegisterName::idtr:
         return std::bit_cast<tlfs::RegisterValue>(
             tlfs::TableRegister{{}, static_cast<u16>(save.idtr.limit), save.idtr.base});
-    case RegisterName::pending_interruption: value = to_pending_interruption(vp.guest_.pending_event); break;
+    case RegisterName::pending_interruption:
+        value = to_pending_interruption(vp.guest_.pending_event);
+        break;
     case RegisterName::interrupt_state:
         value = (vp.guest_.vmcb->control.interrupt_state & 1) | (vp.nmi_blocked_ ? 2 : 0);
         break;
-    case RegisterName::register_page: value = vp.register_page_value_; break;
-    default: return fail(Error::not_found);
+    case RegisterName::register_page:
+        value = vp.register_page_value_;
+        break;
+    default:
+        return fail(Error::not_found);
     }
     return tlfs::RegisterValue{value, 0};
 }
@@ -191,12 +248,14 @@ Result<void> RegisterAccess::set_control(VirtualProcessor& vp, RegisterName name
         break;
     case RegisterName::efer:
         if ((value & ~(arch::efer_bit::system_call | arch::efer_bit::long_mode_enable |
-                       arch::efer_bit::long_mode_active | arch::efer_bit::no_execute | arch::efer_bit::fast_fxsave)) != 0) {
+                       arch::efer_bit::long_mode_active | arch::efer_bit::no_execute | arch::efer_bit::fast_fxsave)) !=
+            0) {
             return fail(Error::invalid_argument);
         }
         save.efer = value | arch::efer_bit::secure_vm;
         break;
-    default: return fail(Error::not_found);
+    default:
+        return fail(Error::not_found);
     }
     update_long_mode(save);
     save.cpl = privilege_of(save);
@@ -250,9 +309,16 @@ Result<void> RegisterAccess::set(VirtualProcessor& vp, u32 name, tlfs::RegisterV
     case RegisterName::rflags:
         save.rflags = (value.low & arch::rflags_bit::defined) | arch::rflags_bit::reserved_one;
         return {};
-    case RegisterName::cr3: save.cr3 = value.low & 0x000F'FFFF'FFFF'FFFF; vp.guest_.seen_flush = 0; return {};
-    case RegisterName::cr8: vp.guest_apic_.set_cr8(static_cast<u8>(value.low)); return {};
-    case RegisterName::dr7: save.dr7 = (value.low & 0xFFFF'27FF) | 0x400; return {};
+    case RegisterName::cr3:
+        save.cr3 = value.low & 0x000F'FFFF'FFFF'FFFF;
+        vp.guest_.seen_flush = 0;
+        return {};
+    case RegisterName::cr8:
+        vp.guest_apic_.set_cr8(static_cast<u8>(value.low));
+        return {};
+    case RegisterName::dr7:
+        save.dr7 = (value.low & 0xFFFF'27FF) | 0x400;
+        return {};
     case RegisterName::xfem:
         if ((value.low & 1) == 0 || (value.low & ~(machine.xcr0 & xcr0_allowed)) != 0) {
             return fail(Error::invalid_argument);
@@ -265,7 +331,8 @@ Result<void> RegisterAccess::set(VirtualProcessor& vp, u32 name, tlfs::RegisterV
         }
         save.pat = value.low;
         return {};
-    case RegisterName::apic_base: return vp.guest_apic_.set_base(value.low);
+    case RegisterName::apic_base:
+        return vp.guest_apic_.set_base(value.low);
     case RegisterName::gdtr:
     case RegisterName::idtr: {
         auto table = std::bit_cast<tlfs::TableRegister>(value);
@@ -273,7 +340,9 @@ Result<void> RegisterAccess::set(VirtualProcessor& vp, u32 name, tlfs::RegisterV
         segment = {0, 0, table.limit, table.base};
         return {};
     }
-    case RegisterName::pending_interruption: vp.guest_.pending_event = TRY(from_pending_interruption(value.low)); return {};
+    case RegisterName::pending_interruption:
+        vp.guest_.pending_event = TRY(from_pending_interruption(value.low));
+        return {};
     case RegisterName::pending_event0: {
         // HV_X64_PENDING_EXCEPTION_EVENT; the high half is the exception parameter, CR2 for page faults.
         u64 interruption = (value.low & pending_bit) | (u64{pending_exception} << 1) |
@@ -289,13 +358,15 @@ Result<void> RegisterAccess::set(VirtualProcessor& vp, u32 name, tlfs::RegisterV
     case RegisterName::interrupt_state:
         vp.guest_.vmcb->control.interrupt_state = value.low & 1;
         return {};
-    case RegisterName::register_page: return set_register_page(vp, value.low);
+    case RegisterName::register_page:
+        return set_register_page(vp, value.low);
     case RegisterName::explicit_suspend:
     case RegisterName::intercept_suspend:
-        vp.guest_phase_ = value.low == 0 ? VirtualProcessor::GuestPhase::running
-                                         : VirtualProcessor::GuestPhase::waiting_for_startup;
+        vp.guest_phase_ =
+            value.low == 0 ? VirtualProcessor::GuestPhase::running : VirtualProcessor::GuestPhase::waiting_for_startup;
         return {};
-    default: return set_control(vp, static_cast<RegisterName>(name), value.low);
+    default:
+        return set_control(vp, static_cast<RegisterName>(name), value.low);
     }
 }
 

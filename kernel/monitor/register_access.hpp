@@ -1,4 +1,5 @@
-// HvCallGetVpRegisters and HvCallSetVpRegisters: the names that monitor and VTL2 use, and the conversions between TLFS and SVM forms.
+// HvCallGetVpRegisters and HvCallSetVpRegisters: the names that monitor and VTL2 use, and the conversions between TLFS
+// and SVM forms.
 #pragma once
 
 #include "kernel/base/result.hpp"

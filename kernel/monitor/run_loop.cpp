@@ -37,7 +37,8 @@ void VirtualProcessor::run() {
     }
 }
 
-/// Looks at what other CPUs asked for. A startup is looked up before INIT and carried out after it: one that is seen was sent after an INIT that is seen too.
+/// Looks at what other CPUs asked for. A startup is looked up before INIT and carried out after it: one that is seen
+/// was sent after an INIT that is seen too.
 void VirtualProcessor::take_requests() {
     kicked_.store(false, std::memory_order_seq_cst);
     bool startup = startup_requested_.load(std::memory_order_acquire) >= 0;

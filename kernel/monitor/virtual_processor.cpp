@@ -18,11 +18,13 @@ constexpr u32 image_asid = 2;
 constexpr u64 dr6_reset = 0xFFFF'0FF0;
 constexpr u64 dr7_reset = 0x400;
 
-// The virtual interrupt only ever asks for an exit. Its intercept stays on: QEMU's TCG may remember a request from before the entry.
+// The virtual interrupt only ever asks for an exit. Its intercept stays on: QEMU's TCG may remember a request from
+// before the entry.
 constexpr u32 common_intercepts1 = svm::intercept1::interrupt | svm::intercept1::nmi | svm::intercept1::smi |
-                                   svm::intercept1::init | svm::intercept1::virtual_interrupt | svm::intercept1::hlt | svm::intercept1::invd |
-                                   svm::intercept1::rsm | svm::intercept1::invlpga | svm::intercept1::io |
-                                   svm::intercept1::msr | svm::intercept1::shutdown | svm::intercept1::rdpmc;
+                                   svm::intercept1::init | svm::intercept1::virtual_interrupt | svm::intercept1::hlt |
+                                   svm::intercept1::invd | svm::intercept1::rsm | svm::intercept1::invlpga |
+                                   svm::intercept1::io | svm::intercept1::msr | svm::intercept1::shutdown |
+                                   svm::intercept1::rdpmc;
 constexpr u32 common_intercepts2 = svm::intercept2::vmrun | svm::intercept2::vmmcall | svm::intercept2::vmload |
                                    svm::intercept2::vmsave | svm::intercept2::stgi | svm::intercept2::clgi |
                                    svm::intercept2::skinit | svm::intercept2::monitor | svm::intercept2::mwait |
@@ -212,8 +214,6 @@ void VirtualProcessor::physical_interrupt(u8 vector) {
 }
 
 // SAFETY: adopt_this_cpu() put the VP's address into GS base; the world switch restores it.
-VirtualProcessor& current_vp() {
-    return *reinterpret_cast<VirtualProcessor*>(arch::read_msr(arch::msr::gs_base));
-}
+VirtualProcessor& current_vp() { return *reinterpret_cast<VirtualProcessor*>(arch::read_msr(arch::msr::gs_base)); }
 
 }  // namespace undercroft::monitor

@@ -1,6 +1,8 @@
-// One virtual processor: a physical CPU, and on it two guests of different trust, VTL0 and VTL2, of which one runs at a time.
+// One virtual processor: a physical CPU, and on it two guests of different trust, VTL0 and VTL2, of which one runs at
+// a time.
 //
-// The run loop chooses: VTL2 while it is active, or when something is there for it; VTL0 otherwise; the idle CPU when neither has anything to do.
+// The run loop chooses: VTL2 while it is active, or when something is there for it; VTL0 otherwise; the idle CPU when
+// neither has anything to do.
 // Everything here is called on the VP's own CPU with interrupts off, except the functions under "any CPU".
 // The monitor touches no vector register, so only a change of level moves the vector state.
 #pragma once
@@ -70,7 +72,8 @@ public:
     void request_external(u8 vector) { external_requested_.store(vector, std::memory_order_release); }
     /// Whether VTL0 runs with a view older than `generation`.
     bool runs_with_view_before(u64 generation) const {
-        return in_guest_.load(std::memory_order_seq_cst) && guest_seen_flush_.load(std::memory_order_seq_cst) < generation;
+        return in_guest_.load(std::memory_order_seq_cst) &&
+               guest_seen_flush_.load(std::memory_order_seq_cst) < generation;
     }
     const vtl2::Statistics& statistics() const { return statistics_; }
 

@@ -32,9 +32,9 @@ Result<T> read_at(std::span<const u8> file, u64 offset) {
 Result<elf::FileHeader> read_header(std::span<const u8> file) {
     auto header = TRY(read_at<elf::FileHeader>(file, 0));
     bool good = memcmp(header.identification, elf::magic, sizeof(elf::magic)) == 0 &&
-                header.identification[4] == elf::class_64 &&
-                header.identification[5] == elf::data_little_endian && header.type == elf::type_executable &&
-                header.machine == elf::machine_x86_64 && header.program_header_size == sizeof(elf::ProgramHeader);
+                header.identification[4] == elf::class_64 && header.identification[5] == elf::data_little_endian &&
+                header.type == elf::type_executable && header.machine == elf::machine_x86_64 &&
+                header.program_header_size == sizeof(elf::ProgramHeader);
     if (!good) {
         return fail(Error::malformed);
     }
@@ -55,8 +55,8 @@ Result<ImageSegment> load_segment(std::span<const u8> file, std::span<u8> memory
         return fail(Error::malformed);
     }
     memcpy(memory.data() + offset, file.data() + segment.file_offset, segment.file_size);
-    return ImageSegment{align_down(offset, page_size), align_up(offset + size, page_size), (segment.flags & elf::flag_write) != 0,
-                        (segment.flags & elf::flag_execute) != 0};
+    return ImageSegment{align_down(offset, page_size), align_up(offset + size, page_size),
+                        (segment.flags & elf::flag_write) != 0, (segment.flags & elf::flag_execute) != 0};
 }
 
 /// Builds page tables inside VTL2's memory, whose offset x is guest physical memory_base + x.

@@ -1,4 +1,5 @@
-// ACPI as the monitor needs it on the machine below: sleep control, the PM timer, MADT entries and tables that the guest's ACPI does without.
+// ACPI as the monitor needs it on the machine below: sleep control, the PM timer, MADT entries and tables that the
+// guest's ACPI does without.
 // Source: ACPI 6.4, 4.8.3 and 5.2.12.8; PCI Firmware 3.2, 4.1.2.
 #pragma once
 

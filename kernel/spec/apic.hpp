@@ -1,4 +1,5 @@
-// Local APIC and I/O APIC registers. Offsets are x2APIC register numbers (MSR - 800h); a memory-mapped register is at sixteen times that.
+// Local APIC and I/O APIC registers. Offsets are x2APIC register numbers (MSR - 800h); a memory-mapped register is at
+// sixteen times that.
 // Sources: AMD64 Architecture Programmer's Manual volume 2, chapter 16; Intel 82093AA I/O APIC data sheet.
 #pragma once
 
@@ -81,7 +82,7 @@ namespace io {
 inline constexpr u64 select_offset = 0x00;
 inline constexpr u64 window_offset = 0x10;
 inline constexpr u32 id_register = 0x00;
-inline constexpr u32 version_register = 0x01;  ///< highest entry in bits 23:16
+inline constexpr u32 version_register = 0x01;   ///< highest entry in bits 23:16
 inline constexpr u32 redirection_first = 0x10;  ///< two registers an entry
 inline constexpr u32 redirection_masked = 1u << 16;
 inline constexpr u32 redirection_level = 1u << 15;

@@ -1,4 +1,5 @@
-// QEMU's firmware configuration device on x86: ports, selectors, the DMA request. Source: QEMU's specification of fw_cfg.
+// QEMU's firmware configuration device on x86: ports, selectors, the DMA request. Source: QEMU's specification of
+// fw_cfg.
 #pragma once
 
 #include "kernel/base/endian.hpp"

@@ -1,4 +1,5 @@
-// The PVH boot protocol: what EBX points to at the 32-bit entry. Source: Xen x86/HVM direct boot ABI, start_info version 1.
+// The PVH boot protocol: what EBX points to at the 32-bit entry. Source: Xen x86/HVM direct boot ABI, start_info
+// version 1.
 #pragma once
 
 #include "kernel/base/types.hpp"

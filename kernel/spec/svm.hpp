@@ -1,5 +1,6 @@
 // AMD Secure Virtual Machine: the control block (VMCB), intercept bits, exit codes, event injection.
-// Left out: encrypted guests, AVIC, branch records. Source: AMD64 Architecture Programmer's Manual volume 2, chapter 15 and appendices B and C.
+// Left out: encrypted guests, AVIC, branch records. Source: AMD64 Architecture Programmer's Manual volume 2, chapter
+// 15 and appendices B and C.
 #pragma once
 
 #include <cstddef>

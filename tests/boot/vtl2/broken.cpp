@@ -1,4 +1,5 @@
-// A VTL2 that breaks one rule, the one that fw_cfg file opt/undercroft/break names. The monitor must stop it, name it, and end with status 14.
+// A VTL2 that breaks one rule, the one that fw_cfg file opt/undercroft/break names. The monitor must stop it, name it,
+// and end with status 14.
 #include <cstring>
 
 #include "arch/x86_64/cpu.hpp"
@@ -35,7 +36,8 @@ struct Rule {
 };
 
 const Rule rules[] = {
-    // Guest physical addresses below 2^38 are guest RAM for VTL2: the monitor's machine memory is behind none of them. What is left to try is everything else.
+    // Guest physical addresses below 2^38 are guest RAM for VTL2: the monitor's machine memory is behind none of them.
+    // What is left to try is everything else.
     {"read-memory", [] { (void)*map_anywhere(vtl2::memory_base + beyond_vtl2); }},
     {"write-memory", [] { *map_anywhere(vtl2::memory_base - page_size) = 1; }},
     {"read-below", [] { (void)*map_anywhere(vtl2::memory_base + boot_info().memory_bytes); }},
@@ -59,9 +61,18 @@ const Rule rules[] = {
     {"write-msr", [] { arch::write_msr(arch::msr::vm_hsave_pa, 0); }},
     {"efer", [] { arch::write_msr(arch::msr::efer, arch::read_msr(arch::msr::efer) & ~u64{0x100}); }},
     {"svme", [] { arch::write_msr(arch::msr::efer, arch::read_msr(arch::msr::efer) | 0x1000); }},
-    {"vmrun", [] { asm volatile("vmrun %%rax" : : "a"(u64{0}) : "memory"); }},
-    {"clgi", [] { asm volatile("clgi" : : : "memory"); }},
-    {"stgi", [] { asm volatile("stgi" : : : "memory"); }},
+    {"vmrun", [] { asm volatile("vmrun %%rax"
+                                :
+                                : "a"(u64{0})
+                                : "memory"); }},
+    {"clgi", [] { asm volatile("clgi"
+                               :
+                               :
+                               : "memory"); }},
+    {"stgi", [] { asm volatile("stgi"
+                               :
+                               :
+                               : "memory"); }},
     {"debug-register", [] { arch::write_debug_register(0, 0x1000); }},
     {"read-pci",
      [] {

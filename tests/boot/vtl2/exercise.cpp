@@ -1,4 +1,5 @@
-// A VTL2 that exercises the monitor's interface: hypercalls good and bad, VPs, a toy VTL0 in 64-bit and real mode, interrupts both ways. Ends with ACPI power off
+// A VTL2 that exercises the monitor's interface: hypercalls good and bad, VPs, a toy VTL0 in 64-bit and real mode,
+// interrupts both ways. Ends with ACPI power off
 // (status 0) when every check held.
 #include <atomic>
 #include <cstring>
@@ -138,10 +139,12 @@ u64 return_input() { return tlfs::HypercallInput::simple(static_cast<u16>(tlfs::
 void try_bad_hypercalls() {
     check(call(0x7777, nullptr) == tlfs::Status::invalid_hypercall_code, "unknown hypercall code");
     alignas(64) static tlfs::VpRegistersInput header{tlfs::partition_self, 77, tlfs::input_vtl0, {}};
-    check(call(tlfs::CallCode::get_vp_registers, &header, nullptr, 1) != tlfs::Status::success, "registers of a VP that is not there");
+    check(call(tlfs::CallCode::get_vp_registers, &header, nullptr, 1) != tlfs::Status::success,
+          "registers of a VP that is not there");
     u64 rax = arch::hypercall(tlfs::HypercallInput::rep(0x50, 1).value, 0x10, ~u64{7}).rax;
     check((rax & 0xFFFF) != 0, "output outside memory");
-    rax = arch::hypercall(tlfs::HypercallInput::rep(0x51, 1).value, vtl2::memory_base + boot_info().memory_bytes, 0).rax;
+    rax =
+        arch::hypercall(tlfs::HypercallInput::rep(0x51, 1).value, vtl2::memory_base + boot_info().memory_bytes, 0).rax;
     check((rax & 0xFFFF) != 0, "input behind VTL2's memory");
     rax = arch::hypercall(tlfs::HypercallInput::rep(0x0C, 1).value, vtl2::memory_base + 4092, 0).rax;
     check((rax & 0xFFFF) != 0, "input that is not aligned");
@@ -230,7 +233,8 @@ void try_interrupt_entry() {
     pages[0].assist.vtl_entry_reason = 0;
     arch::vtl_return(return_input());
     check(timers.load() == before + 1, "timer enters VTL2 while VTL0 stands still");
-    check(pages[0].assist.vtl_entry_reason == static_cast<u32>(tlfs::VtlEntryReason::interrupt), "entry reason interrupt");
+    check(pages[0].assist.vtl_entry_reason == static_cast<u32>(tlfs::VtlEntryReason::interrupt),
+          "entry reason interrupt");
 }
 
 }  // namespace

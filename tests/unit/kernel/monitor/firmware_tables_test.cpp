@@ -27,8 +27,7 @@ struct Firmware {
         memcpy(header.signature, signature, 4);
         header.length_bytes = length;
         memcpy(&bytes[at], &header, sizeof(header));
-        bytes[at + offsetof(acpi::TableHeader, checksum)] =
-            acpi::checksum_of(std::span<const u8>(&bytes[at], length));
+        bytes[at + offsetof(acpi::TableHeader, checksum)] = acpi::checksum_of(std::span<const u8>(&bytes[at], length));
     }
     template <typename T>
     void put(u64 at, const T& value) {
