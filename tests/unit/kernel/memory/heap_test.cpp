@@ -66,7 +66,7 @@ TEST_CASE("heap allocations keep their bytes and their alignment, whatever the s
 }
 
 TEST_CASE("a heap without memory gives null for small and for large") {
-    HostPages pages(32);  // the allocator's notes take up to 7, as the memory happens to lie
+    HostPages pages(32);  // the allocator's notes take up to 9, as the memory happens to lie
     Heap heap(pages.allocator);
     CHECK(heap.allocate(64 * page_size, 16) == nullptr);
     usize count = 0;
