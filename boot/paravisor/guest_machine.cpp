@@ -44,9 +44,11 @@ void log_guest_state(VirtualProcessor& processor) {
     log_error("  rip %#llx rflags %#llx cs %#x cr0 %#llx cr3 %#llx cr4 %#llx efer %#llx", hex(page.rip),
               hex(page.rflags), page.segments[static_cast<usize>(SegmentName::cs)].selector, hex(page.cr0),
               hex(page.cr3), hex(page.cr4), hex(page.efer));
-    for (usize index = 0; index < 16; index += 4) {
-        log_error("  r%-2zu %016llx %016llx %016llx %016llx", index, hex(general[index]), hex(general[index + 1]),
-                  hex(general[index + 2]), hex(general[index + 3]));
+    constexpr const char* names[] = {"rax rcx rdx rbx", "rsp rbp rsi rdi", "r8 to r11", "r12 to r15"};
+    for (usize row = 0; row < 4; ++row) {
+        const u64* values = general + 4 * row;
+        log_error("  %s: %#llx %#llx %#llx %#llx", names[row], hex(values[0]), hex(values[1]), hex(values[2]),
+                  hex(values[3]));
     }
 }
 
