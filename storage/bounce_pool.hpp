@@ -29,12 +29,12 @@ public:
 };
 
 /// Memory on loan from a pool; given back when it is destroyed, on the same executor. Contents are undefined.
-class BounceLease {
+class BounceLease {  // NOLINT(cppcoreguidelines-pro-type-member-init): see segments_
 public:
     /// A lease is at most so many pieces of contiguous memory: it lives in coroutine frames.
     static constexpr usize segments_max = 32;
 
-    BounceLease() = default;
+    BounceLease() = default;  // NOLINT(cppcoreguidelines-pro-type-member-init): see segments_
     BounceLease(const BounceLease&) = delete;
     BounceLease& operator=(const BounceLease&) = delete;
     ~BounceLease() { release(); }
@@ -50,7 +50,8 @@ private:
     BouncePool* pool_ = nullptr;
     usize count_ = 0;
     usize size_bytes_ = 0;
-    MemorySegment segments_[segments_max];
+    // Not initialised: only the first `count_` are ever looked at, and this is on the path of every request.
+    MemorySegment segments_[segments_max];  // NOLINT(cppcoreguidelines-pro-type-member-init)
 };
 
 class BouncePool final : public BounceSource {

@@ -42,13 +42,13 @@ struct DiskConfig;
 /// A namespace of a physical NVMe controller: `{"nvme": {"device": "0000:00:03.0", "namespace": 1}}`.
 struct NvmeDiskConfig {
     PciAddress device;
-    u32 namespace_id;
+    u32 namespace_id = 0;
 };
 
 /// A disk in memory: `{"mem": {"size": "64M", "sector_size": 512}}`.
 struct RamDiskConfig {
-    u64 size_bytes;
-    u32 sector_size;
+    u64 size_bytes = 0;
+    u32 sector_size = 512;
 };
 
 /// AES-256-XTS over another disk: `{"crypt": {"key": "demo", "over": {...}}}`. The key is named; its bytes are
@@ -95,7 +95,7 @@ Result<Configuration, ConfigErrors> parse_configuration(std::string_view json);
 
 /// Reads and validates one disk in the one-line grammar: `crypt:xts-aes-256:KEY:DISK`, `nvme:PCI/NAMESPACE`,
 /// `mem:SIZE`. `path` is what errors are reported under.
-Result<DiskConfig, ConfigErrors> parse_disk(std::string_view text, std::string path = {});
+Result<DiskConfig, ConfigErrors> parse_disk(std::string_view text, const std::string& path = {});
 
 /// The one-line grammar's form of `disk`.
 std::string to_string(const DiskConfig& disk);

@@ -71,7 +71,8 @@ void check_crypt(ConfigReport& report, const std::string& path, const CryptDiskC
     }
 }
 
-std::optional<DiskConfig> read_disk_at(ConfigReport& report, const JsonValue& value, std::string path, Depth depth);
+std::optional<DiskConfig> read_disk_at(ConfigReport& report, const JsonValue& value, const std::string& path,
+                                       Depth depth);
 std::optional<DiskConfig> read_disk_line(ConfigReport& report, std::string_view text, const std::string& path,
                                          Depth depth);
 
@@ -133,7 +134,7 @@ std::optional<DiskConfig> read_memory(ConfigReport& report, const JsonValue& val
     return DiskConfig{.path = object.path(), .kind = memory};
 }
 
-std::optional<DiskConfig> read_disk_object(ConfigReport& report, const JsonValue& value, std::string path,
+std::optional<DiskConfig> read_disk_object(ConfigReport& report, const JsonValue& value, const std::string& path,
                                            Depth depth) {
     if (value.MemberCount() != 1) {
         report.error(path, "must have one property, the kind of the disk; it has " + decimal(value.MemberCount()));
@@ -154,7 +155,8 @@ std::optional<DiskConfig> read_disk_object(ConfigReport& report, const JsonValue
     return std::nullopt;
 }
 
-std::optional<DiskConfig> read_disk_at(ConfigReport& report, const JsonValue& value, std::string path, Depth depth) {
+std::optional<DiskConfig> read_disk_at(ConfigReport& report, const JsonValue& value, const std::string& path,
+                                       Depth depth) {
     if (!check_depth(report, path, depth)) {
         return std::nullopt;
     }
@@ -162,7 +164,7 @@ std::optional<DiskConfig> read_disk_at(ConfigReport& report, const JsonValue& va
         return read_disk_line(report, {value.GetString(), value.GetStringLength()}, path, depth);
     }
     if (value.IsObject()) {
-        return read_disk_object(report, value, std::move(path), depth);
+        return read_disk_object(report, value, path, depth);
     }
     report.error(path, std::string("must be an object or a string, not ") + type_name(value));
     return std::nullopt;
@@ -267,9 +269,9 @@ std::optional<DiskConfig> read_physical_device(ConfigReport& report, const JsonV
 
 }  // namespace
 
-std::optional<DiskConfig> read_disk(ConfigReport& report, const JsonValue& value, std::string path) {
+std::optional<DiskConfig> read_disk(ConfigReport& report, const JsonValue& value, const std::string& path) {
     usize errors = report.error_count();
-    std::optional<DiskConfig> disk = read_disk_at(report, value, std::move(path), {});
+    std::optional<DiskConfig> disk = read_disk_at(report, value, path, {});
     return report.error_count() == errors ? std::move(disk) : std::nullopt;
 }
 
@@ -311,7 +313,7 @@ std::optional<DiskConfig> read_physical_devices(ConfigReport& report, const Json
     return std::move(disks.front());
 }
 
-Result<DiskConfig, ConfigErrors> parse_disk(std::string_view text, std::string path) {
+Result<DiskConfig, ConfigErrors> parse_disk(std::string_view text, const std::string& path) {
     ConfigReport report;
     std::optional<DiskConfig> disk = read_disk_line(report, text, path, {});
     if (!disk || report.error_count() > 0) {

@@ -86,7 +86,7 @@ private:
 };
 
 /// Reads a `disk` property: an object, or a text in the one-line grammar. Nothing where it has errors.
-std::optional<DiskConfig> read_disk(ConfigReport& report, const JsonValue& value, std::string path);
+std::optional<DiskConfig> read_disk(ConfigReport& report, const JsonValue& value, const std::string& path);
 /// Reads a `physical_devices` property.
 std::optional<DiskConfig> read_physical_devices(ConfigReport& report, const JsonValue& value, std::string path);
 

@@ -48,7 +48,7 @@ struct RamDisk::Chunk {
 };
 
 struct RamDisk::Leaf {
-    std::unique_ptr<Chunk> chunks[leaf_entries];
+    std::unique_ptr<Chunk> chunks[leaf_entries] = {};
 };
 
 // The part of a request that lies in one chunk.

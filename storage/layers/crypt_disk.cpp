@@ -17,7 +17,7 @@ constexpr std::byte zero_page[page_size] = {};
 static_assert(page_size % XtsCipher::unit_bytes_max == 0, "a bounce page holds whole sectors");
 
 bool is_zero(const std::byte* bytes, usize size) {
-    u64 first;
+    u64 first = 0;
     std::memcpy(&first, bytes, sizeof(first));
     return first == 0 && std::memcmp(bytes, zero_page, size) == 0;
 }
