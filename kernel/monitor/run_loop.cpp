@@ -17,6 +17,8 @@ constexpr u16 ldt_attributes = 0x82;
 constexpr u16 tss_attributes = 0x83;
 /// Longest sleep of the physical timer: its count has 32 bits.
 constexpr u64 timer_count_max = 0xFFFF'FFFF;
+/// Shortest period of a timer that repeats.
+constexpr u64 period_us_min = 100;
 
 u64 earlier(u64 a, u64 b) { return a < b ? a : b; }
 
@@ -115,6 +117,12 @@ void VirtualProcessor::program_timer() {
     u64 now = arch::read_tsc();
     u64 ticks = deadline > now ? deadline - now : 0;
     u64 count = static_cast<u64>((static_cast<unsigned __int128>(ticks) * machine.timer_ticks_per_tsc) >> 32) + 1;
+    if (machine.forgets_interrupts) {
+        // The timer repeats there, and QEMU makes up for each period it was late, in its main loop: with a period shorter than that
+        // takes, the loop never ends and the whole machine stands still.
+        u64 shortest = machine.timer_frequency_hz * period_us_min / 1'000'000;
+        count = count > shortest ? count : shortest;
+    }
     // A sleep that is too long for the counter ends early, and is armed again then.
     machine.apic.set_timer_count(static_cast<u32>(count < timer_count_max ? count : timer_count_max));
 }
