@@ -29,6 +29,7 @@ constexpr u64 first_mib = 1 * mib;
 /// Below 1 MiB, page-aligned; firmware is done with it.
 constexpr u64 trampoline_address = 0x8000;
 constexpr u32 calibration_pm_ticks = static_cast<u32>(acpi::pm_timer_frequency_hz * 3 / 1000);
+constexpr u32 calibration_tries = 8;
 constexpr u32 pm_timer_mask = 0xFF'FFFF;
 constexpr u64 startup_timeout_us = 100'000;
 constexpr u64 startup_retries = 3;
@@ -162,25 +163,44 @@ void bring_up_interrupt_controllers() {
     }
 }
 
+struct ClockReading {
+    u64 tsc;
+    u32 pm;
+    u32 timer;  ///< counts down
+};
+
+/// The three clocks at one moment: of several tries the one that took least, for a host may take the CPU away between two readings.
+ClockReading read_clocks() {
+    ClockReading best = {};
+    u64 least = ~u64{0};
+    for (u32 i = 0; i < calibration_tries; ++i) {
+        u64 begin = arch::read_tsc();
+        u32 pm = pm_timer();
+        u32 timer = machine.apic.timer_count();
+        u64 took = arch::read_tsc() - begin;
+        if (took < least) {
+            least = took;
+            best = {.tsc = begin + took / 2, .pm = pm, .timer = timer};
+        }
+    }
+    return best;
+}
+
 /// TSC and APIC timer against the ACPI PM timer.
 void calibrate_clocks() {
     if (machine.firmware.pm_timer_port == 0) {
         PANIC("no ACPI PM timer to calibrate clocks with");
     }
     machine.apic.set_up_timer(timer_vector, apic::TimerMode::one_shot);
-    u32 begin = pm_timer();
-    while (pm_timer() == begin) {
-    }
-    begin = pm_timer();
-    u64 tsc_begin = arch::read_tsc();
     machine.apic.set_timer_count(0xFFFF'FFFF);
-    u32 elapsed = 0;
-    do {
-        elapsed = (pm_timer() - begin) & pm_timer_mask;
-    } while (elapsed < calibration_pm_ticks);
-    u64 tsc_ticks = arch::read_tsc() - tsc_begin;
-    u64 timer_ticks = 0xFFFF'FFFF - machine.apic.timer_count();
+    ClockReading begin = read_clocks();
+    while (((pm_timer() - begin.pm) & pm_timer_mask) < calibration_pm_ticks) {
+    }
+    ClockReading end = read_clocks();
     machine.apic.set_timer_count(0);
+    u64 elapsed = (end.pm - begin.pm) & pm_timer_mask;
+    u64 tsc_ticks = end.tsc - begin.tsc;
+    u64 timer_ticks = begin.timer - end.timer;
     machine.tsc_frequency_hz = tsc_ticks * acpi::pm_timer_frequency_hz / elapsed;
     machine.timer_frequency_hz = timer_ticks * acpi::pm_timer_frequency_hz / elapsed;
     machine.timer_ticks_per_tsc = (timer_ticks << 32) / tsc_ticks;
