@@ -16,7 +16,7 @@ public:
 
     /// Some pages on loan, in no order. Given back by `release`.
     struct Loan {
-        u16 pages[pages_max];
+        u16 pages[pages_max] = {};
         usize count = 0;
     };
 

@@ -140,6 +140,7 @@ private:
     static void on_recovery_requested(Work& self);
     Task<void> recovery_loop();
     Task<void> recover();
+    Task<Result<void>> reset_once();
     Task<Result<void>> try_recover();
     Task<void> give_up(Ending ending);
     Task<void> take_queues_down();

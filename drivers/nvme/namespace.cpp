@@ -29,7 +29,7 @@ u64 bytes_of(SegmentList segments) {
 /// A request in pieces: workers take the next piece until there is none, or one has failed.
 struct Namespace::Split {
     const Operation& operation;
-    u64 step;
+    u64 step = 0;
     u64 next = 0;
     Outcome outcome = succeeded_outcome;
 };

@@ -68,7 +68,7 @@ private:
     /// One command, tried until it succeeds, fails for good, or time is up.
     struct Command {
         SubmissionEntry entry;
-        Direction direction;
+        Direction direction = Direction::none;
         SegmentView data;
     };
 

@@ -4,8 +4,8 @@
 //   2. the controller disabled, or cut off from memory if it will not be
 //   3. what was under way ends as `interrupted`; who sent it tries again, a bounded number of times
 //   4. the controller set up again, the queues created and brought up
-// When 4 fails, or does not help several times in a row, the controller is given up and everything ends as `failed` or
-// `gone`.
+// When that fails, or does not help, several times in a row, the controller is given up and everything ends as `failed`
+// or `gone`.
 #include "drivers/nvme/driver.hpp"
 #include "drivers/nvme/namespace.hpp"
 #include "kernel/base/log.hpp"
@@ -54,37 +54,46 @@ bool Driver::has_progressed() {
 }
 
 Task<void> Driver::recover() {
-    log_warning("nvme: reset: %s", recovery_reason_.load(std::memory_order_relaxed));
     state_.store(State::recovering, std::memory_order_release);
     reset_epoch_.fetch_add(1);
     co_await take_queues_down();
-    resets_in_a_row_ = has_progressed() ? 1 : resets_in_a_row_ + 1;
-    Result<void> outcome = co_await disable();
-    co_await fail_queues(Ending::interrupted);
-    if (resets_in_a_row_ > options_.resets_max) {
-        log_error("nvme: %u resets in a row did not help", options_.resets_max);
-        co_await give_up(Ending::failed);
-        co_return;
+    resets_in_a_row_ = has_progressed() ? 0 : resets_in_a_row_;
+    const char* reason = recovery_reason_.load(std::memory_order_relaxed);
+    while (state() == State::recovering) {
+        log_warning("nvme: reset: %s", reason);
+        Result<void> outcome = co_await reset_once();
+        if (outcome) {
+            running_again_.notify_all();
+            log_info("nvme: running again after reset");
+            rescan_wanted_.set();  // not here: it needs a controller that answers, and a reset should that one not
+            co_return;
+        }
+        reason = to_string(outcome.error());
+        if (outcome.error() == Error::gone) {
+            co_await give_up(Ending::gone);
+        } else if (closing_ || resets_in_a_row_ >= options_.resets_max) {
+            co_await give_up(Ending::failed);
+        }
     }
-    if (!outcome) {
-        co_await give_up(outcome.error() == Error::gone ? Ending::gone : Ending::failed);
-        co_return;
+}
+
+/// Steps 2 to 4. On failure the controller is off memory, and nothing is under way.
+Task<Result<void>> Driver::reset_once() {
+    Result<void> disabled = co_await disable();
+    co_await fail_queues(Ending::interrupted);
+    if (++resets_in_a_row_ > options_.resets_max || !disabled) {
+        co_return fail(disabled ? Error::device_error : disabled.error());
     }
     resets_.fetch_add(1, std::memory_order_relaxed);
     (void)co_await setup_.acquire();  // whoever had it was interrupted above
-    outcome = co_await try_recover();
+    Result<void> outcome = co_await try_recover();
     setup_.release();
     if (!outcome) {
-        log_error("nvme: reset failed: %s", to_string(outcome.error()));
         co_await take_queues_down();
         cut_off();
         co_await fail_queues(Ending::interrupted);
-        co_await give_up(outcome.error() == Error::gone ? Ending::gone : Ending::failed);
-        co_return;
     }
-    running_again_.notify_all();
-    log_info("nvme: running again after reset");
-    rescan_wanted_.set();  // not here: it needs a controller that answers, and a reset should that one not
+    co_return outcome;
 }
 
 Task<Result<void>> Driver::try_recover() {

@@ -19,6 +19,7 @@ DmaArena::DmaArena(usize size_bytes)
 }
 
 Result<DmaBuffer> DmaArena::allocate(usize size_bytes) {
+    std::lock_guard lock(mutex_);
     usize wanted = align_up(size_bytes, page_size) / page_size;
     usize run = 0;
     for (usize step = 0, at = next_; step < count_ + wanted; ++step, ++at) {
@@ -42,6 +43,7 @@ Result<DmaBuffer> DmaArena::allocate(usize size_bytes) {
 
 void DmaArena::release(void* context, std::byte* data, usize size_bytes) {
     auto& arena = *static_cast<DmaArena*>(context);
+    std::lock_guard lock(arena.mutex_);
     usize first = static_cast<usize>(data - arena.pages_[0].bytes) / page_size;
     std::memset(data, static_cast<int>(freed_pattern), size_bytes);
     for (usize index = first; index < first + size_bytes / page_size; ++index) {

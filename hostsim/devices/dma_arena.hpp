@@ -3,8 +3,8 @@
 // writes there late is noticed (`check_freed`).
 #pragma once
 
-#include <deque>
 #include <memory>
+#include <mutex>
 #include <vector>
 
 #include "drivers/device.hpp"
@@ -38,10 +38,7 @@ private:
     struct alignas(page_size) Page {
         std::byte bytes[page_size];
     };
-    struct Piece {
-        usize first;
-        usize count;
-    };
+    mutable std::mutex mutex_;  // drivers allocate on any executor
     std::unique_ptr<Page[]> pages_;
     usize count_;
     std::vector<bool> used_;

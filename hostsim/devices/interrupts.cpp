@@ -1,15 +1,21 @@
 // SimulatedInterrupts.
 #include "hostsim/devices/interrupts.hpp"
 
+#include <atomic>
+
 #include "kernel/base/assert.hpp"
 
 namespace undercroft {
 
 class SimulatedInterrupts::Binding final : public InterruptBinding, private Work {
 public:
-    Binding(std::atomic<Binding*>& line) : Work(&Binding::run), line_(line), executor_(Executor::current()) {}
+    Binding(SimulatedInterrupts& owner, usize vector)
+        : Work(&Binding::run), owner_(owner), vector_(vector), executor_(Executor::current()) {}
     ~Binding() override {
-        line_.store(nullptr);
+        {
+            std::lock_guard lock(owner_.mutex_);
+            owner_.lines_[vector_] = nullptr;
+        }
         // A post that is still in the executor's queue would come back to nobody.
         while (posted_.load()) {
             executor_.run_ready();
@@ -35,15 +41,16 @@ private:
         binding.arrived_.set();
     }
 
-    std::atomic<Binding*>& line_;
+    SimulatedInterrupts& owner_;
+    usize vector_;
     Executor& executor_;
     Event arrived_;
     std::atomic<bool> posted_{false};
 };
 
 SimulatedInterrupts::~SimulatedInterrupts() {
-    for (auto& line : lines_) {
-        ASSERT(line.load() == nullptr);
+    for (Binding* line : lines_) {
+        ASSERT(line == nullptr);
     }
 }
 
@@ -51,18 +58,19 @@ Result<std::unique_ptr<InterruptBinding>> SimulatedInterrupts::bind(usize vector
     if (vector >= lines_.size()) {
         return fail(Error::out_of_range);
     }
-    if (lines_[vector].load() != nullptr) {
+    std::lock_guard lock(mutex_);
+    if (lines_[vector] != nullptr) {
         return fail(Error::busy);
     }
-    auto binding = std::make_unique<Binding>(lines_[vector]);
-    lines_[vector].store(binding.get());
+    auto binding = std::make_unique<Binding>(*this, vector);
+    lines_[vector] = binding.get();
     return std::unique_ptr<InterruptBinding>(std::move(binding));
 }
 
 void SimulatedInterrupts::raise(usize vector) {
-    Binding* binding = vector < lines_.size() ? lines_[vector].load() : nullptr;
-    if (binding != nullptr) {
-        binding->raise();
+    std::lock_guard lock(mutex_);
+    if (vector < lines_.size() && lines_[vector] != nullptr) {
+        lines_[vector]->raise();
     }
 }
 

@@ -1,8 +1,8 @@
 // Interrupts of a simulated device: each vector notifies the executor that its driver bound it to.
 #pragma once
 
-#include <atomic>
 #include <memory>
+#include <mutex>
 #include <vector>
 
 #include "drivers/device.hpp"
@@ -23,7 +23,8 @@ public:
 
 private:
     class Binding;
-    std::vector<std::atomic<Binding*>> lines_;
+    std::mutex mutex_;  // of `lines_`: an interrupt may come while its binding goes
+    std::vector<Binding*> lines_;
 };
 
 }  // namespace undercroft
