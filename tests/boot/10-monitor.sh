@@ -5,7 +5,6 @@
 . "$(dirname "$0")/support.sh"
 export UNDERCROFT_IMAGE=$build/monitor_exercise.elf
 : >"$work/kernel"
-make_disk 16
 head -c 64 /dev/urandom >"$work/key"
 for cpus in 1 2 4; do
     boot 0 --kernel "$work/kernel" --nvme "$work/disk" --key "demo=$work/key" --cpus "$cpus" --timeout 60

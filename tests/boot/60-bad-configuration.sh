@@ -1,7 +1,6 @@
 #!/usr/bin/env bash
 # A bad configuration ends the boot with all its errors and status 13, and touches no disk.
 . "$(dirname "$0")/support.sh"
-make_disk 16
 head -c 1M /dev/urandom | dd of="$work/disk" conv=notrunc status=none
 sum=$(sha256sum <"$work/disk")
 cat >"$work/config.json" <<'JSON'
@@ -9,7 +8,7 @@ cat >"$work/config.json" <<'JSON'
   "luns": [{"location": 1, "disk": {"crypt": {"key": "demo", "over": {"nvme": {"device": "0000:00:03.0", "namespace": 0}}}}},
            {"location": 1, "disk": {"mem": {}}, "lokation": 2}]}]}
 JSON
-boot 13 --config "$work/config.json" --nvme "$work/disk" --timeout 60
+boot 13 --nvme "$work/disk" --config "$work/config.json" --timeout 60
 has log 'storage_controllers\[0\]\.protocol'
 has log 'namespace'
 has log 'lokation.*location'

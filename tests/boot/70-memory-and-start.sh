@@ -7,7 +7,7 @@ memory_mib=1024
 
 echo 'exit 0' >"$work/script"
 "$root/undercroft" initrd --output "$work/initrd" --script "$work/script" || fail 'no initrd'
-guest=(--kernel "$root/build/guest/vmlinuz" --initrd "$work/initrd" --append 'console=ttyS0 quiet' --memory "$memory_mib" --timeout 200)
+guest=(--kernel "$root/build/guest/vmlinuz" --initrd "$work/initrd" --append 'console=ttyS0 quiet' --memory "$memory_mib" --nvme "$work/disk" --timeout 200)
 
 boot 0 "${guest[@]}" --cpus 2
 has log 'monitor: memory monitor=[0-9]+ KiB vtl2=[0-9]+ KiB guest=[0-9]+ KiB'

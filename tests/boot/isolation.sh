@@ -4,7 +4,6 @@
 . "$(dirname "$0")/support.sh"
 export UNDERCROFT_IMAGE=$build/monitor_broken.elf
 : >"$work/kernel"
-make_disk 16
 head -c 64 /dev/urandom >"$work/key"
 
 # breaks RULE STATUS PATTERN: VTL2 breaks RULE; the machine ends with STATUS and a line in the log that matches.

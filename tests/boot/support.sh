@@ -7,6 +7,7 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 build=${UNDERCROFT_BUILD:-$root/build/image}
 work=$(mktemp -d "${TMPDIR:-/tmp}/undercroft-check.XXXXXX")
 trap 'rm -rf "$work"' EXIT
+truncate -s 64M "$work/disk"  # for --nvme: checks that run at the same time must not share one
 
 # fail MESSAGE: prints the message and the ends of console and log, and gives up.
 fail() {
@@ -17,7 +18,7 @@ fail() {
     exit 1
 }
 
-# boot EXPECTED_STATUS [OPTION...]: boots, with the console in $work/console and the log in $work/log.
+# boot EXPECTED_STATUS [OPTION...]: boots with the console in $work/console and the log in $work/log.
 boot() {
     local expected=$1 status=0
     shift
@@ -29,11 +30,6 @@ boot() {
 # has FILE PATTERN: the file (console or log) has a line that matches.
 has() { grep -Eq -- "$2" "$work/$1" || fail "the $1 lacks: $2"; }
 has_not() { if grep -Eq -- "$2" "$work/$1"; then fail "the $1 has: $2"; fi; }
-
-# A configuration with one encrypted NVMe disk at $work/config.json, its key, and its image of MIB mebibytes at $work/disk.
-make_disk() {
-    truncate -s "$1M" "$work/disk"
-}
 
 # demonstrate [OPTION...]: the launcher's demonstration, which checks itself; prints its report.
 demonstrate() {
