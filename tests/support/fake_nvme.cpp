@@ -33,6 +33,17 @@ struct FakeNvme::LateAnswer : Timer {
     u32 epoch;
 };
 
+/// A timer that ends what a controller still does after it was disabled.
+struct FakeNvme::LateIdle : Timer {
+    explicit LateIdle(FakeNvme& owner) : Timer(&LateIdle::run), fake(owner), executor(Executor::current()) {
+        executor.arm(*this, executor.now_ns() + fake.idle_after_ns);
+    }
+    ~LateIdle() { executor.disarm(*this); }
+    static void run(Timer& self) { static_cast<LateIdle&>(self).fake.become_idle(); }
+    FakeNvme& fake;
+    Executor& executor;
+};
+
 FakeNvme::FakeNvme(usize block_count) : blocks(block_count * block_bytes) {
     capabilities = Capabilities{}
                        .with_queue_entries_max_minus_one(63)
@@ -121,13 +132,21 @@ void FakeNvme::write_configuration(u32 value) {
                       .submission_entries = attributes.submission_entries(),
                       .completion_entries = attributes.completion_entries()};
     } else if (!now.enable() && old.enable()) {
-        ++epoch_;
-        ready_ = never_idle;
-        fatal_ = false;
-        queues_.clear();
-        ignored_.clear();
-        parked_events_.clear();
+        if (idle_after_ns == 0) {
+            become_idle();
+        } else {
+            late_idle_ = std::make_unique<LateIdle>(*this);
+        }
     }
+}
+
+void FakeNvme::become_idle() {
+    ++epoch_;
+    ready_ = never_idle;
+    fatal_ = false;
+    queues_.clear();
+    ignored_.clear();
+    parked_events_.clear();
 }
 
 void FakeNvme::ring(u16 queue_id, u32 tail) {

@@ -48,6 +48,7 @@ public:
     Judge judge;                       ///< empty: everything completes
     bool never_ready = false;          ///< CSTS.RDY stays 0
     bool never_idle = false;           ///< CSTS.RDY stays 1
+    u64 idle_after_ns = 0;             ///< how long CSTS.RDY stays 1, and commands go on, after CC.EN was cleared
     bool never_shut_down = false;      ///< CSTS.SHST never completes
     bool present = true;               ///< false: reads are all ones
     u32 granted_queues = 0x003f'003f;  ///< result of Set Features, Number of Queues
@@ -96,6 +97,7 @@ private:
         u16 command_id;
     };
     struct LateAnswer;
+    struct LateIdle;
 
     u64 size_bytes() const override { return 0x4000; }
     u32 read32(u64 offset_bytes) override;
@@ -104,6 +106,7 @@ private:
     void write64(u64 offset_bytes, u64 value) override;
 
     void write_configuration(u32 value);
+    void become_idle();
     void ring(u16 queue_id, u32 tail);
     void take(u16 queue_id, const nvme::SubmissionEntry& entry);
     void carry_out(u16 queue_id, const nvme::SubmissionEntry& entry, Verdict verdict);
@@ -118,6 +121,7 @@ private:
     std::vector<Ignored> ignored_;
     std::vector<u16> parked_events_;
     std::vector<std::unique_ptr<LateAnswer>> late_;
+    std::unique_ptr<LateIdle> late_idle_;
     u32 configuration_ = 0;
     bool ready_ = false;
     bool fatal_ = false;

@@ -355,6 +355,24 @@ TEST_CASE("a controller that will not be disabled is cut off from memory") {
     REQUIRE_FALSE(rig.fake.bus_master);
 }
 
+Task<DiskResult<void>> read_into_device_memory(const Disk& disk, DeviceHost& host) {
+    DmaBuffer memory = host.allocate_dma(page_size).value();  // given back, and watched, as soon as the read has ended
+    MemorySegment segment{memory.data(), 1024};
+    co_return co_await disk.read(0, SegmentList(&segment, 1));
+}
+
+TEST_CASE("a read's memory is the device's until the controller is idle, however long that takes") {
+    Rig rig;
+    rig.options.attempts_max = 1;
+    rig.fake.judge = first_io({.fate = Fate::late, .late_ns = 12 * nanoseconds_per_second});
+    REQUIRE(rig.open().has_value());
+    rig.fake.idle_after_ns = 1900 * nanoseconds_per_millisecond;  // CAP.TO is 2 s
+    REQUIRE(rig.bounded(read_into_device_memory(*rig.disk, rig.fake)).error() == DiskError::timed_out);
+    REQUIRE(rig.elapsed_ns > 12 * nanoseconds_per_second);  // it was written to while the controller was being disabled
+    REQUIRE(rig.fake.arena.check_freed());
+    REQUIRE(rig.write().has_value());
+}
+
 TEST_CASE("a shutdown that never completes is given up") {
     Rig rig;
     REQUIRE(rig.open().has_value());
