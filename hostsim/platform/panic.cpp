@@ -15,13 +15,14 @@ constexpr int backtrace_frames_max = 64;
 }
 
 void panic(const char* file, int line, const char* format, ...) {
-    fflush(stdout);
-    fprintf(stderr, "panic at %s:%d: ", file, line);
+    // What cannot be printed is lost; there is nothing else to do about it here.
+    (void)fflush(stdout);
+    (void)fprintf(stderr, "panic at %s:%d: ", file, line);
     va_list arguments;
     va_start(arguments, format);
-    vfprintf(stderr, format, arguments);
+    (void)vfprintf(stderr, format, arguments);
     va_end(arguments);
-    fputc('\n', stderr);
+    (void)fputc('\n', stderr);
     void* frames[backtrace_frames_max];
     int count = backtrace(frames, backtrace_frames_max);
     backtrace_symbols_fd(frames, count, STDERR_FILENO);

@@ -28,6 +28,7 @@ SimulatedProcessors::SimulatedProcessors(usize count, u64 seed) : order_state_(s
 
 std::vector<Executor*> SimulatedProcessors::executors() {
     std::vector<Executor*> list;
+    list.reserve(processors_.size());
     for (auto& processor : processors_) {
         list.push_back(&processor->executor);
     }

@@ -151,11 +151,11 @@ void* Executor::allocate_frame(usize size) {
 }
 
 void Executor::free_frame(void* frame, usize size) {
-    usize index = (size + frame_granule - 1) / frame_granule - 1;
-    if (!pool_frames || index >= frame_classes) {
+    if (!pool_frames || frame_bytes(size) > frame_classes * frame_granule) {
         ::operator delete(frame);
         return;
     }
+    usize index = (size + frame_granule - 1) / frame_granule - 1;
     // SAFETY: the block is at least `frame_granule` bytes, came from operator new, and nobody else refers to it.
     auto* free_frame = new (frame) FreeFrame{free_frames_[index]};
     free_frames_[index] = free_frame;

@@ -35,6 +35,7 @@ void announce_seed(u64 seed) { seed_under_way = seed; }
 
 }  // namespace undercroft::test
 
+// NOLINTNEXTLINE(bugprone-exception-escape): Catch2 is built on exceptions; one that escapes ends the program, as it should
 int main(int argc, char** argv) {
     using namespace undercroft;
     Catch::Session session;

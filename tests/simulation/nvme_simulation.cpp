@@ -139,7 +139,7 @@ private:
         disk_ = Disk::create(NvmeDisk::create(*name_space_opened)).value();
         if (shape_.encrypted) {
             pools_.emplace(*device_, executors_);
-            std::array<std::byte, 64> key;
+            std::array<std::byte, 64> key{};
             for (usize index = 0; index < key.size(); ++index) {
                 key[index] = static_cast<std::byte>(index + 1);
             }

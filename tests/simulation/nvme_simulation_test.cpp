@@ -19,22 +19,23 @@ SimulationReport run_seed(u64 seed) {
     announce_seed(seed);
     SimulationReport report = simulate_nvme(seed);
     for (const std::string& problem : report.problems) {
-        fprintf(stderr, "seed %llu: %s\n", static_cast<unsigned long long>(seed), problem.c_str());
+        (void)fprintf(stderr, "seed %llu: %s\n", static_cast<unsigned long long>(seed), problem.c_str());
     }
     if (!report.problems.empty()) {
-        fprintf(stderr, "replay: simulation_tests --seed %llu\n", static_cast<unsigned long long>(seed));
+        (void)fprintf(stderr, "replay: simulation_tests --seed %llu\n", static_cast<unsigned long long>(seed));
     }
     return report;
 }
 
 void print(const char* what, u64 runs, const SimulationReport& sum) {
-    printf("%s: %llu runs, %llu operations (%llu failed), %llu power cycles, %llu resets, %llu aborts, %llu lies, %llu "
-           "times given up, %llu s of virtual time\n",
-           what, static_cast<unsigned long long>(runs), static_cast<unsigned long long>(sum.operations),
-           static_cast<unsigned long long>(sum.failures), static_cast<unsigned long long>(sum.power_cycles),
-           static_cast<unsigned long long>(sum.resets), static_cast<unsigned long long>(sum.aborts),
-           static_cast<unsigned long long>(sum.violations), static_cast<unsigned long long>(sum.given_up),
-           static_cast<unsigned long long>(sum.virtual_ns / nanoseconds_per_second));
+    (void)printf(
+        "%s: %llu runs, %llu operations (%llu failed), %llu power cycles, %llu resets, %llu aborts, %llu lies, %llu "
+        "times given up, %llu s of virtual time\n",
+        what, static_cast<unsigned long long>(runs), static_cast<unsigned long long>(sum.operations),
+        static_cast<unsigned long long>(sum.failures), static_cast<unsigned long long>(sum.power_cycles),
+        static_cast<unsigned long long>(sum.resets), static_cast<unsigned long long>(sum.aborts),
+        static_cast<unsigned long long>(sum.violations), static_cast<unsigned long long>(sum.given_up),
+        static_cast<unsigned long long>(sum.virtual_ns / nanoseconds_per_second));
 }
 
 void add(SimulationReport& sum, const SimulationReport& report) {
@@ -73,7 +74,7 @@ TEST_CASE("the NVMe disk keeps its promises under faults and power loss, fresh s
     std::random_device entropy;
     u64 first = requested_seed().value_or(u64{entropy()} << 20);
     auto end = std::chrono::steady_clock::now() + fresh_seeds_time;
-    printf("fresh seeds from %llu\n", static_cast<unsigned long long>(first));
+    (void)printf("fresh seeds from %llu\n", static_cast<unsigned long long>(first));
     do {
         u64 seed = first + runs;
         CAPTURE(seed);
