@@ -37,20 +37,20 @@ void DiskSize::wake_all() {
 }
 
 void DiskSize::set(u64 sectors) {
-    SpinLockScope scope(lock_);
+    SpinlockGuard guard(lock_);
     if (sectors_.exchange(sectors, std::memory_order_acq_rel) != sectors) {
         wake_all();
     }
 }
 
 void DiskSize::close() {
-    SpinLockScope scope(lock_);
+    SpinlockGuard guard(lock_);
     closed_ = true;
     wake_all();
 }
 
 bool DiskSize::link(Watcher& watcher, u64 known_sectors) {
-    SpinLockScope scope(lock_);
+    SpinlockGuard guard(lock_);
     if (closed_ || get() != known_sectors) {
         return false;
     }
@@ -75,7 +75,7 @@ Task<DiskResult<u64>> DiskSize::wait(u64 known_sectors, CancelToken cancel) {
         Result<void> outcome = co_await watcher.woken.wait({.cancel = cancel});
         bool posted = false;
         {
-            SpinLockScope scope(lock_);
+            SpinlockGuard guard(lock_);
             posted = watcher.posted;
             if (watcher.link != nullptr) {
                 *watcher.link = watcher.next;

@@ -2,8 +2,8 @@
 // Behind `sector_count` and `wait_for_resize` of every backend that can be resized.
 #pragma once
 
+#include "kernel/base/spinlock.hpp"
 #include "storage/disk.hpp"
-#include "storage/spin_lock.hpp"
 
 namespace undercroft {
 
@@ -29,7 +29,7 @@ private:
     bool link(Watcher& watcher, u64 known_sectors);
 
     std::atomic<u64> sectors_;
-    SpinLock lock_;
+    Spinlock lock_;
     bool closed_ = false;
     Watcher* first_ = nullptr;
 };

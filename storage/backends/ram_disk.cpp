@@ -164,7 +164,7 @@ DiskResult<void> RamDisk::read_now(u64 sector, SegmentList into) {
     SegmentCursor cursor(into);
     while (count > 0) {
         Span span = span_at(sector, count);
-        SpinLockScope scope(lock_);
+        SpinlockGuard guard(lock_);
         if (const Chunk* chunk = find(span.chunk_index)) {
             cursor.copy_in(
                 {chunk->data + u64{span.first} * options_.sector_size, u64{span.count} * options_.sector_size});
@@ -185,7 +185,7 @@ DiskResult<void> RamDisk::write_now(u64 sector, SegmentList from) {
     SegmentCursor cursor(from);
     while (count > 0) {
         Span span = span_at(sector, count);
-        SpinLockScope scope(lock_);
+        SpinlockGuard guard(lock_);
         if (!in_range(sector,
                       count)) {  // under the lock: nothing may appear behind the end of a disk that shrank meanwhile
             return fail(DiskError::illegal_block);
@@ -237,7 +237,7 @@ DiskResult<void> RamDisk::zero_now(SectorRange range) {
     if (options_.read_only) {
         return fail(DiskError::read_only);
     }
-    SpinLockScope scope(lock_);
+    SpinlockGuard guard(lock_);
     if (!in_range(range.start, range.count)) {
         return fail(DiskError::illegal_block);
     }
@@ -246,7 +246,7 @@ DiskResult<void> RamDisk::zero_now(SectorRange range) {
 }
 
 BlockStatus RamDisk::status_now(SectorRange range) const {
-    SpinLockScope scope(lock_);
+    SpinlockGuard guard(lock_);
     BlockStatus status{.sectors = 0, .state = BlockState::zero};
     for (usize looked_at = 0; looked_at < status_chunks_max && status.sectors < range.count; ++looked_at) {
         Span span = span_at(range.start + status.sectors, range.count - status.sectors);
@@ -300,7 +300,7 @@ DiskResult<void> RamDisk::resize(u64 sectors) {
     if (sectors > size_bytes_max / options_.sector_size) {
         return fail(DiskError::invalid_input);
     }
-    SpinLockScope scope(lock_);
+    SpinlockGuard guard(lock_);
     TRY(ensure_root(sectors));
     u64 before = size_.get();
     if (sectors < before) {
@@ -311,7 +311,7 @@ DiskResult<void> RamDisk::resize(u64 sectors) {
 }
 
 u64 RamDisk::memory_used_bytes() const {
-    SpinLockScope scope(lock_);
+    SpinlockGuard guard(lock_);
     return used_bytes_;
 }
 

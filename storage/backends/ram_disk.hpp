@@ -66,7 +66,7 @@ private:
     RamDiskOptions options_;
     u32 chunk_sectors_;
     DiskSize size_;
-    mutable SpinLock lock_;
+    mutable Spinlock lock_;
     std::unique_ptr<std::unique_ptr<Leaf>[]> root_;
     u64 root_size_ = 0;
     u64 used_bytes_ = 0;
