@@ -133,6 +133,8 @@ void Executor::run_once() {
     if (!run_batch()) {
         ++idle_count_;
         platform_.idle(timers_.next_deadline_ns());
+    } else if (head_ != nullptr) {
+        platform_.poll();
     }
 }
 

@@ -37,6 +37,11 @@ public:
     virtual void idle(u64 deadline_ns) = 0;
     /// Called from any processor: makes a present or the next `idle` return soon.
     virtual void wake() = 0;
+    /// Called between two batches of ready work, so that a loop that is never idle still serves its environment: looks
+    /// for what has happened, and never waits.
+    virtual void poll() {}
+    /// Which environment this is: the address of something that only that environment has. Null where nobody asks.
+    virtual const void* kind() const { return nullptr; }
 };
 
 class Executor {
@@ -51,6 +56,7 @@ public:
     static bool has_current();
 
     u64 now_ns() { return platform_.now_ns(); }
+    ExecutorPlatform& platform() const { return platform_; }
 
     /// Queues `work` at the end. Own processor only.
     void post(Work& work);
