@@ -3,6 +3,10 @@
 #include "storage/disk.hpp"
 
 #include <bit>
+#include <cstring>
+#include <new>
+
+#include "storage/segments.hpp"
 
 namespace undercroft {
 
@@ -19,6 +23,24 @@ bool facts_are_sound(const DiskFacts& facts) {
            facts.optimal_unmap_sectors >= 1 && (!facts.knows_holes || facts.unmap == UnmapBehavior::zeroes);
 }
 
+/// Where `expected`, which goes on, first differs from `bytes`.
+std::optional<usize> first_difference(std::span<const std::byte> bytes, SegmentCursor& expected) {
+    usize done = 0;
+    while (done < bytes.size()) {
+        std::span<const std::byte> piece = expected.contiguous();
+        piece = piece.first(std::min(piece.size(), bytes.size() - done));
+        if (std::memcmp(bytes.data() + done, piece.data(), piece.size()) != 0) {
+            auto [here, there] = std::mismatch(piece.begin(), piece.end(), bytes.data() + done);
+            if (here != piece.end()) {  // else a guest has changed its memory since
+                return done + static_cast<usize>(here - piece.begin());
+            }
+        }
+        done += piece.size();
+        expected.advance(piece.size());
+    }
+    return std::nullopt;
+}
+
 }  // namespace
 
 u64 total_bytes(SegmentList segments) {
@@ -27,6 +49,26 @@ u64 total_bytes(SegmentList segments) {
         total += segment.size;
     }
     return total;
+}
+
+Task<DiskResult<Comparison>> DiskInterface::compare(u64 sector, SegmentList with, CancelToken cancel) {
+    u32 sector_size = facts().sector_size;
+    u64 total = total_bytes(with);
+    u64 piece_max = std::min(total, std::max<u64>(compare_piece_bytes, sector_size));
+    std::unique_ptr<std::byte[]> memory(new (std::nothrow) std::byte[piece_max]);
+    if (memory == nullptr) {
+        co_return fail(DiskError::io);
+    }
+    SegmentCursor expected(with);
+    for (u64 done = 0; done < total;) {
+        MemorySegment piece{.data = memory.get(), .size = static_cast<usize>(std::min(piece_max, total - done))};
+        CO_TRY(co_await read(sector + done / sector_size, {&piece, 1}, cancel));
+        if (std::optional<usize> difference = first_difference({piece.data, piece.size}, expected)) {
+            co_return Comparison{.equal = false, .first_difference_bytes = done + *difference};
+        }
+        done += piece.size;
+    }
+    co_return Comparison{};
 }
 
 DiskResult<Disk> Disk::create(std::shared_ptr<DiskInterface> implementation) {
@@ -122,6 +164,16 @@ Task<DiskResult<void>> Disk::eject() const { return implementation_->eject(); }
 
 Task<DiskResult<u64>> Disk::wait_for_resize(u64 known_sectors, CancelToken cancel) const {
     return implementation_->wait_for_resize(known_sectors, cancel);
+}
+
+Task<DiskResult<Comparison>> Disk::compare(u64 sector, SegmentList with, CancelToken cancel) const {
+    if (auto error = check_buffer(sector, with)) [[unlikely]] {
+        return refuse<Comparison>(*error);
+    }
+    if (with.empty()) [[unlikely]] {
+        return Task<DiskResult<Comparison>>::ready(Comparison{});
+    }
+    return implementation_->compare(sector, with, cancel);
 }
 
 }  // namespace undercroft

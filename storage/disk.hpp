@@ -22,6 +22,8 @@
 //   have been done in part.
 // - Zero and hole are facts, not bytes: `unmap` and `write_zeroes` are forwarded as such, and `block_status` tells what
 //   is known.
+// - A disk that stands on others forwards every operation, also those that have a default here (`compare`,
+//   `reservations`): storage/forwarding_disk.hpp does it for those that change only some.
 #pragma once
 
 #include <array>
@@ -80,6 +82,14 @@ struct SectorRange {
     u64 count;
 };
 
+/// What a comparison found.
+struct Comparison {
+    bool equal = true;
+    u64 first_difference_bytes = 0;  ///< from the start of what was compared; where not equal
+};
+
+class PersistentReservations;  // storage/reservations.hpp
+
 /// What an implementation implements. Ranges and sizes that arrive here were checked by the handle against `facts` and
 /// `sector_count`, but the disk may have shrunk since: check again. Must outlive its tasks.
 class DiskInterface {
@@ -103,6 +113,13 @@ public:
     virtual Task<DiskResult<void>> eject() = 0;
     /// Ends when the size is no longer `known_sectors`, with the new size; or with `cancelled` or `gone`.
     virtual Task<DiskResult<u64>> wait_for_resize(u64 known_sectors, CancelToken cancel) = 0;
+    /// Whether the sectors hold the bytes of `with`. The default reads and compares, `compare_piece_bytes` (or one
+    /// sector) at a time; `io` where there is no memory for that.
+    virtual Task<DiskResult<Comparison>> compare(u64 sector, SegmentList with, CancelToken cancel);
+    /// The disk's persistent reservations, or null where it has none. The same at every call, and as long as the disk.
+    virtual PersistentReservations* reservations() { return nullptr; }
+
+    static constexpr u64 compare_piece_bytes = 64 * kib;
 };
 
 /// The handle: cheap to copy, caches the facts after checking them, checks every range, and forwards every operation.
@@ -130,6 +147,8 @@ public:
     Task<DiskResult<BlockStatus>> block_status(SectorRange range, CancelToken cancel = {}) const;
     Task<DiskResult<void>> eject() const;
     Task<DiskResult<u64>> wait_for_resize(u64 known_sectors, CancelToken cancel = {}) const;
+    Task<DiskResult<Comparison>> compare(u64 sector, SegmentList with, CancelToken cancel = {}) const;
+    PersistentReservations* reservations() const { return implementation_->reservations(); }
 
 private:
     Disk(std::shared_ptr<DiskInterface> implementation, std::shared_ptr<const DiskFacts> facts)

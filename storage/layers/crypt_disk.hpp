@@ -46,6 +46,8 @@ public:
     Task<DiskResult<BlockStatus>> block_status(SectorRange range, CancelToken cancel) override;
     Task<DiskResult<void>> eject() override;
     Task<DiskResult<u64>> wait_for_resize(u64 known_sectors, CancelToken cancel) override;
+    // `compare` is the default: what is below is ciphertext.
+    PersistentReservations* reservations() override { return below_.reservations(); }
 
 private:
     CryptDisk(Disk below, XtsCipher cipher, BounceSource& bounce);

@@ -5,39 +5,15 @@
 #include <vector>
 
 #include "kernel/async/event.hpp"
-#include "storage/disk.hpp"
+#include "storage/forwarding_disk.hpp"
 #include "storage/segments.hpp"
 
 namespace undercroft::test {
 
 /// The least that a layer can be: forwards every operation as the task it got.
-class PassThroughDisk : public DiskInterface {
+class PassThroughDisk : public ForwardingDisk {
 public:
-    explicit PassThroughDisk(Disk below) : below_(std::move(below)) {}
-    DiskFacts facts() const override { return below_.facts(); }
-    u64 sector_count() const override { return below_.sector_count(); }
-    Task<DiskResult<void>> read(u64 sector, SegmentList into, CancelToken cancel) override {
-        return below_.read(sector, into, cancel);
-    }
-    Task<DiskResult<void>> write(u64 sector, SegmentList from, ForceUnitAccess fua, CancelToken cancel) override {
-        return below_.write(sector, from, fua, cancel);
-    }
-    Task<DiskResult<void>> flush(CancelToken cancel) override { return below_.flush(cancel); }
-    Task<DiskResult<void>> unmap(SectorRange range, CancelToken cancel) override { return below_.unmap(range, cancel); }
-    Task<DiskResult<void>> write_zeroes(SectorRange range, bool allow_unmap, ForceUnitAccess fua,
-                                        CancelToken cancel) override {
-        return below_.write_zeroes(range, allow_unmap, fua, cancel);
-    }
-    Task<DiskResult<BlockStatus>> block_status(SectorRange range, CancelToken cancel) override {
-        return below_.block_status(range, cancel);
-    }
-    Task<DiskResult<void>> eject() override { return below_.eject(); }
-    Task<DiskResult<u64>> wait_for_resize(u64 known_sectors, CancelToken cancel) override {
-        return below_.wait_for_resize(known_sectors, cancel);
-    }
-
-protected:
-    Disk below_;
+    using ForwardingDisk::ForwardingDisk;
 };
 
 /// Forwards as a coroutine, which lets others run before and after: operations overlap and complete out of order.
