@@ -20,7 +20,7 @@ inline constexpr u32 sgl_descriptors_max = 4096;      ///< looked at for one com
 /// With this many commands executing, a queue with shared doorbells looks for new ones at each completion instead of
 /// asking to be called, ...
 inline constexpr u32 polling_requests_min = 8;
-/// ... but asks again when this time has passed, so that slow commands do not hold new ones up.
+/// ... but asks again when none has completed for this time, so that slow commands do not hold new ones up.
 inline constexpr u64 polling_time_ns = 100 * nanoseconds_per_microsecond;
 inline constexpr usize namespaces_max = 256;
 inline constexpr usize event_requests_max = 4;  ///< AERL + 1

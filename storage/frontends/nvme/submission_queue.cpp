@@ -108,7 +108,7 @@ bool SubmissionQueue::has_nothing_new() {
     if (executing >= polling_requests_min && !polling_time_up_) {
         if (!polling_) {
             polling_ = true;
-            owner_->arm(*this, owner_->now_ns() + polling_time_ns);
+            watch_completions();
         }
         return true;
     }
@@ -122,8 +122,16 @@ void SubmissionQueue::stop_polling() {
     owner_->disarm(*this);
 }
 
+void SubmissionQueue::watch_completions() {
+    completed_while_polling_ = false;
+    owner_->arm(*this, owner_->now_ns() + polling_time_ns);
+}
+
 void SubmissionQueue::on_polling_end(Timer& self) {
     auto& queue = static_cast<SubmissionQueue&>(self);
+    if (queue.completed_while_polling_) {
+        return queue.watch_completions();
+    }
     queue.polling_time_up_ = true;
     queue.schedule();
 }
@@ -256,6 +264,7 @@ void SubmissionQueue::take_back(Request& request) {
     }
     if (stalled_ || polling_) {
         stalled_ = false;
+        completed_while_polling_ = true;
         schedule();
     }
 }

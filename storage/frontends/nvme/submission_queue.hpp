@@ -100,6 +100,7 @@ private:
     static void on_polling_end(Timer& self);
     void run();
     bool has_nothing_new();
+    void watch_completions();
     void stop_polling();
     void fetch_one();
     u32 distance_to_tail();
@@ -117,8 +118,9 @@ private:
     std::atomic<u16> completion_queue_id_{0};
     u32 head_ = 0;
     bool polling_ = false;  // each completion looks for new entries; the host was not asked to call
-    bool polling_time_up_ = false;
-    bool stalled_ = false;  // no free request at the last look
+    bool completed_while_polling_ = false;
+    bool polling_time_up_ = false;  // nothing completed for a while: others on this queue shall not wait for it
+    bool stalled_ = false;          // no free request at the last look
 
     std::unique_ptr<Request[]> requests_;
     u32 request_count_ = 0;

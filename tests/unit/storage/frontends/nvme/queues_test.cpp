@@ -377,6 +377,17 @@ TEST_CASE("shadow doorbells: a busy queue looks by itself, a slow one asks to be
         CHECK(fixture.disk->flushes == 15);
         CHECK(submit(1));  // idle: asks
     }
+    SECTION("while completions keep coming it does not ask") {
+        run_now();
+        for (usize round = 0; round < 20; ++round) {
+            fixture.processors.clock().advance_to(fixture.processors.now_ns() + polling_time_ns * 3 / 4);
+            run_now();
+            fixture.disk->release_one();
+            run_now();
+            CHECK_FALSE(submit(1));
+        }
+        CHECK(fixture.disk->flushes >= 30);
+    }
     SECTION("so does the end of the polling time") {
         guest.settle();
         CHECK(fixture.disk->holding == 15);
