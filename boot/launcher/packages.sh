@@ -3,11 +3,14 @@
 
 packages_build=(
     clang-19 lld-19 llvm-19 libc++-19-dev libc++abi-19-dev libclang-rt-19-dev libstdc++-12-dev libc6-dev
-    cmake ninja-build make binutils xz-utils newlib-source libzycore-dev rapidjson-dev liburing-dev libsqlite3-dev libcurl4-openssl-dev acpica-tools
+    cmake ninja-build make binutils xz-utils newlib-source libzycore-dev rapidjson-dev acpica-tools
+    liburing-dev libsqlite3-dev libcurl4-openssl-dev
 )
 packages_boot=(qemu-system-x86 seabios busybox-static e2fsprogs cpio kmod util-linux procps)
 packages_demo=(python3-cryptography)
-packages_test=(qemu-utils nginx-light python3-cryptography catch2 clang-format-19 libgcrypt20-dev libssl-dev)
+packages_test=(
+    catch2 clang-format-19 libgcrypt20-dev libssl-dev qemu-utils nginx-light python3-cryptography
+)
 packages_tidy=(clang-tidy-19 shellcheck)
 
 missing_packages() {

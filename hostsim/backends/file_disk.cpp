@@ -1,25 +1,13 @@
-// The operations of a disk in a file. Opening one is file_open.cpp.
+// The operations of a disk in a file. Opening one is file_disk_open.cpp.
 #include "hostsim/backends/file_disk.hpp"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/falloc.h>
 
-#include "kernel/async/wait_queue.hpp"
-#include "kernel/base/log.hpp"
+#include "hostsim/backends/resize_poll.hpp"
 
 namespace undercroft {
-
-namespace {
-
-constexpr u64 resize_poll_ns = 250 * nanoseconds_per_millisecond;
-
-// Cancelled before it began: asked for by name, so that a disk which never waits obeys as well.
-std::optional<DiskError> asked_to_stop(CancelToken cancel) {
-    return cancel.is_cancelled() ? std::optional(DiskError::cancelled) : std::nullopt;
-}
-
-}  // namespace
 
 FileDisk::FileDisk(FileDiskParts parts)
     : io_(std::move(parts.file), parts.alignment), sector_size_(parts.sector_size), hole_bytes_(parts.hole_bytes),
@@ -103,8 +91,8 @@ Task<DiskResult<void>> FileDisk::write_zeroes(SectorRange range, bool allow_unma
 // lseek is answered from memory; no operation of io_uring does it.
 Task<DiskResult<BlockStatus>> FileDisk::block_status(SectorRange range, CancelToken cancel) {
     using StatusTask = Task<DiskResult<BlockStatus>>;
-    if (std::optional<DiskError> error = asked_to_stop(cancel)) {
-        return StatusTask::ready(fail(*error));
+    if (cancel.is_cancelled()) {
+        return StatusTask::ready(fail(DiskError::cancelled));
     }
     if (!in_range(range.start, range.count)) {
         return StatusTask::ready(fail(DiskError::illegal_block));
@@ -139,18 +127,8 @@ void FileDisk::look_at_size() {
     }
 }
 
-// Nothing tells of a new length without telling of every write too, so the file is looked at while somebody waits.
 Task<DiskResult<u64>> FileDisk::wait_for_resize(u64 known_sectors, CancelToken cancel) {
-    for (;;) {
-        look_at_size();
-        if (u64 size = size_.get(); size != known_sectors) {
-            co_return size;
-        }
-        Result<void> slept = co_await sleep_for(resize_poll_ns, cancel);
-        if (slept || slept.error() == Error::cancelled) {
-            co_return fail(DiskError::cancelled);
-        }
-    }
+    return poll_for_resize(size_, known_sectors, [this] { look_at_size(); }, cancel);
 }
 
 }  // namespace undercroft
