@@ -1,0 +1,155 @@
+// Verb serve: a disk pipeline for clients of this machine, over NBD.
+#include <stdio.h>
+
+#include <algorithm>
+#include <thread>
+
+#include "hostsim/platform/executor_threads.hpp"
+#include "hostsim/program/exit_status.hpp"
+#include "hostsim/program/local_environment.hpp"
+#include "hostsim/program/stop_signal.hpp"
+#include "hostsim/program/verbs.hpp"
+#include "hostsim/servers/nbd/server.hpp"
+#include "kernel/base/log.hpp"
+
+namespace undercroft {
+
+namespace {
+
+constexpr u64 threads_max = 64;
+constexpr u64 spin_us_default = 50;
+constexpr u64 spin_us_max = 100'000;
+
+constexpr OptionSpec options[] = {
+    {.name = "nbd", .value = "WHERE", .help = "serve NBD at unix:PATH or tcp:127.0.0.1:PORT", .repeatable = true},
+    {.name = "export", .value = "NAME=DISK", .help = "serve DISK under NAME (NBD)", .repeatable = true},
+    {.name = "read-only", .value = nullptr, .help = "refuse every change"},
+    {.name = "threads", .value = "N", .help = "threads that connections are spread over (default: one a CPU)"},
+    {.name = "spin", .value = "MICROSECONDS", .help = "look so long for work before sleeping (default: 50)"},
+};
+
+constexpr char help[] =
+    "DISK is in the one-line grammar (docs/configuration.md), for example mem:1G. It is the export without a name.\n"
+    "The program prints `ready` once clients can connect, and ends cleanly on SIGINT or SIGTERM.\n"
+    "Exit status: 0 stopped, 1 wrong command line, 13 disk refused, 20 no socket or io_uring, 21 failed.";
+
+int refuse(int status, const std::string& why) {
+    (void)fprintf(stderr, "undercroft: %s\n", why.c_str());
+    return status;
+}
+
+int refuse(const ConfigErrors& errors) {
+    for (const ConfigError& error : errors) {
+        (void)fprintf(stderr, "undercroft: %s\n", to_string(error).c_str());
+    }
+    return exit_status::configuration_refused;
+}
+
+struct NamedDisk {
+    std::string name;
+    DiskConfig disk;
+};
+
+Result<std::vector<NamedDisk>, ConfigErrors> read_disks(const CommandLine& line) {
+    std::vector<NamedDisk> disks;
+    ConfigErrors errors;
+    auto add = [&](std::string name, std::string_view text) {
+        Result<DiskConfig, ConfigErrors> disk = parse_disk(text, name.empty() ? "DISK" : name);
+        bool twice = std::ranges::any_of(disks, [&](const NamedDisk& other) { return other.name == name; });
+        if (!disk) {
+            errors.insert(errors.end(), disk.error().begin(), disk.error().end());
+        } else if (twice) {
+            errors.push_back({.path = name, .message = "this name is given twice"});
+        } else {
+            disks.push_back({.name = std::move(name), .disk = std::move(*disk)});
+        }
+    };
+    for (const std::string& text : line.positional()) {
+        add("", text);
+    }
+    for (const std::string& text : line.values("export")) {
+        usize equals = text.find('=');
+        if (equals == std::string::npos) {
+            errors.push_back({.path = "--export", .message = "needs NAME=DISK, and is \"" + text + "\""});
+        } else {
+            add(text.substr(0, equals), std::string_view(text).substr(equals + 1));
+        }
+    }
+    if (!errors.empty()) {
+        return std::unexpected(std::move(errors));
+    }
+    return disks;
+}
+
+Task<int> serve(std::vector<NamedDisk> disks, std::vector<Listener> listeners, ExecutorThreads& threads,
+                PipelineEnvironment& environment, StopSignal& signal, bool read_only) {
+    std::vector<nbd::Export> exports;
+    for (NamedDisk& disk : disks) {
+        Result<Disk, ConfigErrors> opened = co_await build_pipeline(disk.disk, environment);
+        if (!opened) {
+            co_return refuse(opened.error());
+        }
+        exports.push_back({.name = disk.name,
+                           .description = to_string(disk.disk),
+                           .disk = std::move(*opened),
+                           .read_only = read_only});
+    }
+    nbd::Server server(std::move(exports), threads.executors());
+    TaskGroup accepting;
+    for (Listener& listener : listeners) {
+        accepting.spawn(server.accept(listener, accepting.token()));
+        log_info("serving NBD at %s", listener.where().c_str());
+    }
+    (void)puts("ready");
+    (void)fflush(stdout);
+    Result<int> number = co_await signal.wait();
+    log_info("signal %d: stopping", number.value_or(0));
+    accepting.stop();
+    (void)co_await accepting.join();
+    co_await server.stop();
+    co_return exit_status::done;
+}
+
+int run(const CommandLine& line) {
+    u64 processors = std::clamp<u64>(std::thread::hardware_concurrency(), 1, threads_max);
+    Result<u64, std::string> count = line.number("threads", processors, 1, threads_max);
+    Result<u64, std::string> spin_us = line.number("spin", spin_us_default, 0, spin_us_max);
+    if (!count || !spin_us) {
+        return refuse(exit_status::usage, !count ? count.error() : spin_us.error());
+    }
+    Result<std::vector<NamedDisk>, ConfigErrors> disks = read_disks(line);
+    if (!disks) {
+        return refuse(disks.error());
+    }
+    if (disks->empty() || line.values("nbd").empty()) {
+        return refuse(exit_status::usage, "serve needs a DISK and --nbd WHERE; see undercroft serve --help");
+    }
+    StopSignal signal;
+    auto threads = ExecutorThreads::create(*count, {.spin_ns = *spin_us * nanoseconds_per_microsecond});
+    if (!threads) {
+        return refuse(exit_status::refused_by_system, threads.error());
+    }
+    std::vector<Listener> listeners;
+    for (const std::string& where : line.values("nbd")) {
+        Result<Listener, std::string> listener = Listener::open(where);
+        if (!listener) {
+            return refuse(exit_status::refused_by_system, listener.error());
+        }
+        listeners.push_back(std::move(*listener));
+    }
+    LocalEnvironment environment((*threads)->executors());
+    return (*threads)->run(
+        serve(std::move(*disks), std::move(listeners), **threads, environment, signal, line.has("read-only")));
+}
+
+}  // namespace
+
+const Verb verb_serve{.name = "serve",
+                      .summary = "Serve disks to clients of this machine",
+                      .arguments = "[DISK]",
+                      .help = help,
+                      .options = options,
+                      .positional_max = 1,
+                      .run = &run};
+
+}  // namespace undercroft
