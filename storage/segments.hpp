@@ -4,6 +4,8 @@
 
 #include <algorithm>
 #include <cstring>
+#include <memory>
+#include <new>
 
 #include "kernel/base/assert.hpp"
 #include "storage/disk.hpp"
@@ -80,6 +82,62 @@ private:
     MemorySegment current_{nullptr, 0};
     const MemorySegment* next_;
     const MemorySegment* end_;
+};
+
+/// Part of a list as a list of its own. Lives in coroutine frames, and asks the heap only where the part is in more
+/// pieces than a chunk of guest pages ever is.
+class SegmentSlice {  // NOLINT(cppcoreguidelines-pro-type-member-init): see inline_
+public:
+    /// 128 KiB in pages that lie anywhere and start in the middle of one, and a split at the end.
+    static constexpr usize inline_max = 34;
+
+    SegmentSlice() = default;  // NOLINT(cppcoreguidelines-pro-type-member-init): see inline_
+    SegmentSlice(const SegmentSlice&) = delete;
+    SegmentSlice& operator=(const SegmentSlice&) = delete;
+
+    /// The next `bytes` bytes of `from`, which moves on. False where there is no memory for so many pieces.
+    bool assign(SegmentCursor& from, u64 bytes) {
+        count_ = 0;
+        MemorySegment* into = inline_;
+        if (u64 first = from.contiguous().size(); first < bytes) {
+            usize pieces = count_pieces(from, bytes);
+            if (pieces > inline_max) {
+                many_.reset(new (std::nothrow) MemorySegment[pieces]);
+                into = many_.get();
+                if (into == nullptr) {
+                    return false;
+                }
+            }
+        }
+        list_ = into;
+        while (bytes > 0) {
+            std::span<std::byte> piece = from.contiguous();
+            piece = piece.first(static_cast<usize>(std::min<u64>(piece.size(), bytes)));
+            ASSERT(!piece.empty());
+            into[count_++] = {.data = piece.data(), .size = piece.size()};
+            from.advance(piece.size());
+            bytes -= piece.size();
+        }
+        return true;
+    }
+    SegmentList list() const { return {list_, count_}; }
+
+private:
+    static usize count_pieces(SegmentCursor from, u64 bytes) {
+        usize pieces = 0;
+        for (; bytes > 0; ++pieces) {
+            usize piece = static_cast<usize>(std::min<u64>(from.contiguous().size(), bytes));
+            ASSERT(piece > 0);
+            from.advance(piece);
+            bytes -= piece;
+        }
+        return pieces;
+    }
+    // Not initialised: only the first `count_` are ever looked at, and this is on the path of every request.
+    MemorySegment inline_[inline_max];  // NOLINT(cppcoreguidelines-pro-type-member-init)
+    std::unique_ptr<MemorySegment[]> many_;
+    const MemorySegment* list_ = nullptr;
+    usize count_ = 0;
 };
 
 }  // namespace undercroft

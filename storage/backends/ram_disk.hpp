@@ -1,9 +1,9 @@
 // A disk in memory: sparse, in chunks that exist from the first write on; live resizable. Every operation is carried
 // out when it is called. Writes are as durable as memory is: flush and FUA have nothing to do. It never waits, and has
-// no faults but one: a write past the memory budget is `medium_write`. May be used on several virtual processors: a
-// spin lock, held for one chunk's copy at a time, guards the table.
+// no faults but one: a write past the memory budget is `medium_write`. May be used on several virtual processors.
 #pragma once
 
+#include "storage/backends/sparse_memory.hpp"
 #include "storage/disk_size.hpp"
 
 namespace undercroft {
@@ -19,14 +19,13 @@ struct RamDiskOptions {
 
 class RamDisk final : public DiskInterface {
 public:
-    static constexpr u64 chunk_bytes = 64 * kib;
+    static constexpr u64 chunk_bytes = SparseMemory::chunk_bytes;
     /// The largest size that `create` and `resize` take.
     static constexpr u64 size_bytes_max = 4096 * gib;
 
     /// `invalid_input` for a sector size or a size outside the bounds above, `io` where there is no memory for the
     /// table.
     static DiskResult<std::shared_ptr<RamDisk>> create(const RamDiskOptions& options);
-    ~RamDisk() override;
 
     DiskFacts facts() const override;
     u64 sector_count() const override { return size_.get(); }
@@ -44,32 +43,16 @@ public:
     /// `invalid_input` past `size_bytes_max`, `io` where there is no memory for the table.
     DiskResult<void> resize(u64 sectors);
     /// Bytes that chunks and their tables take now.
-    u64 memory_used_bytes() const;
+    u64 memory_used_bytes() const { return memory_.used_bytes(); }
 
 private:
-    struct Chunk;
-    struct Leaf;
-    struct Span;
     explicit RamDisk(const RamDiskOptions& options);
-
-    bool in_range(u64 sector, u64 count) const;
-    DiskResult<void> read_now(u64 sector, SegmentList into);
-    DiskResult<void> write_now(u64 sector, SegmentList from);
     DiskResult<void> zero_now(SectorRange range);
-    void drop(u64 sector, u64 count);
-    BlockStatus status_now(SectorRange range) const;
-    Span span_at(u64 sector, u64 sectors_max) const;
-    Chunk* find(u64 chunk_index) const;
-    Chunk* find_or_add(u64 chunk_index);
-    DiskResult<void> ensure_root(u64 sectors);
 
     RamDiskOptions options_;
-    u32 chunk_sectors_;
     DiskSize size_;
-    mutable Spinlock lock_;
-    std::unique_ptr<std::unique_ptr<Leaf>[]> root_;
-    u64 root_size_ = 0;
-    u64 used_bytes_ = 0;
+    Spinlock resize_lock_;  // so that table and size change together
+    SparseMemory memory_;
 };
 
 }  // namespace undercroft

@@ -21,57 +21,10 @@
 //   when it shrinks. Who has none is told of a smaller one by `follow`.
 #pragma once
 
-#include <bitset>
-
 #include "storage/disk_size.hpp"
+#include "storage/presence.hpp"
 
 namespace undercroft {
-
-enum class Presence : u8 {
-    absent,   ///< not mine
-    data,     ///< here
-    zero,     ///< here, and all zero
-    unknown,  ///< here, and who knows whether all zero: from `presence`, never from `read`
-};
-
-/// What `read` found, sector by sector from the start of the call. Lives in coroutine frames; all absent at first.
-class PresenceMap {
-public:
-    static constexpr usize sectors_max = 256;
-
-    void set(usize first, usize count, Presence presence) {
-        for (usize sector = first; sector < first + count; ++sector) {
-            data_[sector] = presence == Presence::data || presence == Presence::unknown;
-            zero_[sector] = presence == Presence::zero;
-        }
-    }
-    Presence at(usize sector) const {
-        return data_[sector] ? Presence::data : zero_[sector] ? Presence::zero : Presence::absent;
-    }
-    /// How many sectors from `first`, at most up to `end`, are as `first` is.
-    usize run_length(usize first, usize end) const {
-        usize sector = first + 1;
-        while (sector < end && at(sector) == at(first)) {
-            ++sector;
-        }
-        return sector - first;
-    }
-
-private:
-    std::bitset<sectors_max> data_;
-    std::bitset<sectors_max> zero_;
-};
-
-/// `sectors` (at least one) from the asked-for start share `presence`.
-struct PresenceRun {
-    u64 sectors;
-    Presence presence;
-};
-
-enum class Overwrite : u8 {
-    everything,
-    only_absent,  ///< leave what the layer has
-};
 
 enum class BelowReads : u8 {
     anything,  ///< zeros must be noted here
@@ -115,6 +68,8 @@ public:
                                                 ForceUnitAccess fua, CancelToken cancel) = 0;
     /// What the layer has of the first sectors of `range`, without reading them.
     virtual Task<DiskResult<PresenceRun>> presence(SectorRange range, CancelToken cancel) = 0;
+    /// Of the medium that a layer of every sector stands for.
+    virtual PersistentReservations* reservations() { return nullptr; }
     virtual Task<DiskResult<void>> eject() { return Task<DiskResult<void>>::ready(fail(DiskError::unsupported_eject)); }
     /// As of a disk. Called only where the layer has a size of its own.
     virtual Task<DiskResult<u64>> wait_for_resize(u64 known_sectors, CancelToken cancel) = 0;

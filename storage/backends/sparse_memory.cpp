@@ -1,0 +1,433 @@
+// The table: root -> leaf -> chunk, and in each chunk two bits a sector. What a leaf or chunk that is not there would
+// hold (all absent, or all zero) is said one step above. A sector that is not data is zero in memory too.
+#include "storage/backends/sparse_memory.hpp"
+
+#include <algorithm>
+#include <new>
+
+#include "storage/segments.hpp"
+
+namespace undercroft {
+
+namespace {
+constexpr usize leaf_entries = 512;  // a leaf covers 32 MiB
+/// Steps that one `presence` takes: a bound on how long it holds the lock.
+constexpr usize status_steps_max = 1024;
+
+/// A set of bits, one a sector or chunk.
+template <usize Bits>
+class BitRuns {
+public:
+    bool test(u32 bit) const { return (words_[bit / 64] >> (bit % 64) & 1) != 0; }
+    void set(u32 first, u32 count, bool value) {
+        for (u32 bit = first; bit < first + count;) {
+            u32 shift = bit % 64;
+            u32 bits = std::min(64 - shift, first + count - bit);
+            u64 mask = (bits == 64 ? ~u64{0} : (u64{1} << bits) - 1) << shift;
+            u64& word = words_[bit / 64];
+            word = value ? word | mask : word & ~mask;
+            bit += bits;
+        }
+    }
+    /// Whether the first `count` are all `value`.
+    bool all(u32 count, bool value) const {
+        for (u32 first = 0; first < count; first += 64) {
+            u32 bits = std::min(64u, count - first);
+            u64 mask = bits == 64 ? ~u64{0} : (u64{1} << bits) - 1;
+            if ((words_[first / 64] & mask) != (value ? mask : 0)) {
+                return false;
+            }
+        }
+        return true;
+    }
+
+private:
+    static_assert(Bits % 64 == 0);
+    u64 words_[Bits / 64] = {};
+};
+
+}  // namespace
+
+struct SparseMemory::Chunk {
+    BitRuns<chunk_bytes / 512> is_data;
+    BitRuns<chunk_bytes / 512> is_zero;
+    alignas(64) std::byte bytes[chunk_bytes];
+
+    Presence at(u32 sector) const {
+        return is_data.test(sector) ? Presence::data : is_zero.test(sector) ? Presence::zero : Presence::absent;
+    }
+    /// How many sectors from `first`, at most `max`, are as `first` is.
+    u32 run_length(u32 first, u32 max) const {
+        Presence presence = at(first);
+        u32 length = 1;
+        while (length < max && at(first + length) == presence) {
+            ++length;
+        }
+        return length;
+    }
+    void set(u32 first, u32 count, Presence presence) {
+        is_data.set(first, count, presence == Presence::data);
+        is_zero.set(first, count, presence == Presence::zero);
+    }
+};
+
+struct SparseMemory::Leaf {
+    std::unique_ptr<Chunk> chunks[leaf_entries] = {};
+    BitRuns<leaf_entries> is_zero;  // of chunks that are not there
+};
+
+struct SparseMemory::Branch {
+    std::unique_ptr<Leaf> leaf;
+    bool is_zero = false;  // of a leaf that is not there
+};
+
+// The part of a range that lies in one chunk.
+struct SparseMemory::Span {
+    u64 branch;
+    u32 chunk;  // within the leaf
+    u32 first;  // sector within the chunk
+    u32 count;
+};
+
+SparseMemory::SparseMemory(u32 sector_size, u64 sectors, u64 budget_bytes)
+    : sector_size_(sector_size), chunk_sectors_(static_cast<u32>(chunk_bytes / sector_size)),
+      leaf_sectors_(u64{chunk_sectors_} * leaf_entries), budget_bytes_(budget_bytes), sectors_(sectors) {}
+
+SparseMemory::~SparseMemory() = default;
+
+SparseMemory::Span SparseMemory::span_at(u64 sector, u64 sectors_max) const {
+    u64 chunk = sector / chunk_sectors_;
+    u32 first = static_cast<u32>(sector % chunk_sectors_);
+    return {.branch = chunk / leaf_entries,
+            .chunk = static_cast<u32>(chunk % leaf_entries),
+            .first = first,
+            .count = static_cast<u32>(std::min<u64>(sectors_max, chunk_sectors_ - first))};
+}
+
+SparseMemory::Chunk* SparseMemory::find(const Span& span) const {
+    if (span.branch >= root_size_ || root_[span.branch].leaf == nullptr) {
+        return nullptr;
+    }
+    return root_[span.branch].leaf->chunks[span.chunk].get();
+}
+
+Presence SparseMemory::presence_without_chunk(const Span& span) const {
+    if (span.branch >= root_size_) {
+        return Presence::absent;
+    }
+    const Branch& branch = root_[span.branch];
+    bool zero = branch.leaf == nullptr ? branch.is_zero : branch.leaf->is_zero.test(span.chunk);
+    return zero ? Presence::zero : Presence::absent;
+}
+
+bool SparseMemory::grow_root(u64 branches) {
+    if (branches <= root_size_) {
+        return true;
+    }
+    if (branches > ~usize{0} / sizeof(Branch)) {
+        return false;
+    }
+    std::unique_ptr<Branch[]> root(new (std::nothrow) Branch[branches]);
+    if (root == nullptr) {
+        return false;
+    }
+    std::move(root_.get(), root_.get() + root_size_, root.get());
+    root_ = std::move(root);
+    root_size_ = branches;
+    return true;
+}
+
+bool SparseMemory::take(u64 bytes, Budget budget) {
+    if (budget == Budget::obeyed && (used_bytes_ > budget_bytes_ || budget_bytes_ - used_bytes_ < bytes)) {
+        return false;
+    }
+    used_bytes_ += bytes;
+    return true;
+}
+
+SparseMemory::Branch* SparseMemory::find_or_add_branch(u64 index) {
+    if (index >= root_size_ && !grow_root(std::max(index + 1, 2 * root_size_))) {
+        return nullptr;
+    }
+    return &root_[index];
+}
+
+SparseMemory::Leaf* SparseMemory::find_or_add_leaf(Branch& branch, Budget budget) {
+    if (branch.leaf != nullptr) {
+        return branch.leaf.get();
+    }
+    if (!take(sizeof(Leaf), budget)) {
+        return nullptr;
+    }
+    branch.leaf.reset(new (std::nothrow) Leaf{});
+    if (branch.leaf == nullptr) {
+        used_bytes_ -= sizeof(Leaf);
+        return nullptr;
+    }
+    branch.leaf->is_zero.set(0, leaf_entries, branch.is_zero);
+    return branch.leaf.get();
+}
+
+SparseMemory::Chunk* SparseMemory::find_or_add(const Span& span, Budget budget) {
+    Branch* branch = find_or_add_branch(span.branch);
+    Leaf* leaf = branch != nullptr ? find_or_add_leaf(*branch, budget) : nullptr;
+    if (leaf == nullptr) {
+        return nullptr;
+    }
+    std::unique_ptr<Chunk>& chunk = leaf->chunks[span.chunk];
+    if (chunk == nullptr) {
+        if (!take(sizeof(Chunk), budget)) {
+            return nullptr;
+        }
+        chunk.reset(new (std::nothrow) Chunk{});
+        if (chunk == nullptr) {
+            used_bytes_ -= sizeof(Chunk);
+            return nullptr;
+        }
+        chunk->is_zero.set(0, chunk_sectors_, leaf->is_zero.test(span.chunk));
+    }
+    return chunk.get();
+}
+
+DiskResult<void> SparseMemory::reserve(u64 sectors) {
+    SpinlockGuard guard(lock_);
+    if (!grow_root(sectors / leaf_sectors_ + 1)) {
+        return fail(DiskError::io);
+    }
+    return {};
+}
+
+DiskResult<void> SparseMemory::read(u64 sector, SegmentList into) {
+    u64 count = total_bytes(into) / sector_size_;
+    SegmentCursor cursor(into);
+    while (count > 0) {
+        SpinlockGuard guard(lock_);
+        if (!in_range(sector, count)) {
+            return fail(DiskError::illegal_block);
+        }
+        Span span = span_at(sector, count);
+        if (const Chunk* chunk = find(span)) {
+            cursor.copy_in({chunk->bytes + u64{span.first} * sector_size_, u64{span.count} * sector_size_});
+        } else {
+            cursor.fill_zero(u64{span.count} * sector_size_);
+        }
+        sector += span.count;
+        count -= span.count;
+    }
+    return {};
+}
+
+DiskResult<void> SparseMemory::read_present(u64 sector, SegmentList into, PresenceMap& found) {
+    u64 count = total_bytes(into) / sector_size_;
+    ASSERT(count <= PresenceMap::sectors_max);
+    SegmentCursor cursor(into);
+    usize done = 0;
+    while (done < count) {
+        SpinlockGuard guard(lock_);
+        if (!in_range(sector + done, count - done)) {
+            return fail(DiskError::illegal_block);
+        }
+        Span span = span_at(sector + done, count - done);
+        const Chunk* chunk = find(span);
+        if (chunk == nullptr) {
+            found.set(done, span.count, presence_without_chunk(span));
+            cursor.skip(u64{span.count} * sector_size_);
+            done += span.count;
+            continue;
+        }
+        for (u32 end = span.first + span.count; span.first < end;) {
+            u32 run = chunk->run_length(span.first, end - span.first);
+            Presence presence = chunk->at(span.first);
+            found.set(done, run, presence);
+            if (presence == Presence::data) {
+                cursor.copy_in({chunk->bytes + u64{span.first} * sector_size_, u64{run} * sector_size_});
+            } else {
+                cursor.skip(u64{run} * sector_size_);
+            }
+            span.first += run;
+            done += run;
+        }
+    }
+    return {};
+}
+
+DiskResult<void> SparseMemory::write(u64 sector, SegmentList from, Overwrite overwrite) {
+    u64 count = total_bytes(from) / sector_size_;
+    SegmentCursor cursor(from);
+    while (count > 0) {
+        SpinlockGuard guard(lock_);
+        if (!in_range(sector, count)) {  // under the lock: nothing may appear behind the end of what shrank meanwhile
+            return fail(DiskError::illegal_block);
+        }
+        Span span = span_at(sector, count);
+        sector += span.count;
+        count -= span.count;
+        if (overwrite == Overwrite::only_absent && find(span) == nullptr &&
+            presence_without_chunk(span) == Presence::zero) {
+            cursor.skip(u64{span.count} * sector_size_);
+            continue;
+        }
+        Chunk* chunk = find_or_add(span, Budget::obeyed);
+        if (chunk == nullptr) {
+            return fail(DiskError::medium_write);
+        }
+        for (u32 end = span.first + span.count; span.first < end;) {
+            bool all = overwrite == Overwrite::everything;
+            u32 run = all ? end - span.first : chunk->run_length(span.first, end - span.first);
+            if (all || chunk->at(span.first) == Presence::absent) {
+                cursor.copy_out({chunk->bytes + u64{span.first} * sector_size_, u64{run} * sector_size_});
+                chunk->set(span.first, run, Presence::data);
+            } else {
+                cursor.skip(u64{run} * sector_size_);
+            }
+            span.first += run;
+        }
+    }
+    return {};
+}
+
+void SparseMemory::drop_leaf(Branch& branch) {
+    for (const std::unique_ptr<Chunk>& chunk : branch.leaf->chunks) {
+        used_bytes_ -= chunk != nullptr ? sizeof(Chunk) : 0;
+    }
+    used_bytes_ -= sizeof(Leaf);
+    branch.leaf.reset();
+}
+
+// Part of a chunk, or a whole one. False: no memory.
+bool SparseMemory::set_span(const Span& span, Presence presence, Budget budget) {
+    Chunk* chunk = find(span);
+    if (chunk == nullptr) {
+        if (presence_without_chunk(span) == presence) {
+            return true;
+        }
+        Branch* branch = find_or_add_branch(span.branch);
+        Leaf* leaf = branch != nullptr ? find_or_add_leaf(*branch, budget) : nullptr;
+        if (leaf == nullptr) {
+            return false;
+        }
+        if (span.count == chunk_sectors_) {
+            leaf->is_zero.set(span.chunk, 1, presence == Presence::zero);
+            return true;
+        }
+        chunk = find_or_add(span, budget);
+        if (chunk == nullptr) {
+            return false;
+        }
+    } else if (span.count < chunk_sectors_) {
+        std::memset(chunk->bytes + u64{span.first} * sector_size_, 0, u64{span.count} * sector_size_);
+    }
+    chunk->set(span.first, span.count, presence);
+    bool all_zero = chunk->is_zero.all(chunk_sectors_, true);
+    if (all_zero || (chunk->is_data.all(chunk_sectors_, false) && chunk->is_zero.all(chunk_sectors_, false))) {
+        Leaf& leaf = *root_[span.branch].leaf;
+        leaf.is_zero.set(span.chunk, 1, all_zero);
+        leaf.chunks[span.chunk].reset();
+        used_bytes_ -= sizeof(Chunk);
+    }
+    return true;
+}
+
+bool SparseMemory::set_all(u64 sector, u64 count, Presence presence, Budget budget) {
+    while (count > 0) {
+        Span span = span_at(sector, count);
+        if (presence == Presence::absent && span.branch >= root_size_) {
+            return true;
+        }
+        u64 leaf_left = leaf_sectors_ - sector % leaf_sectors_;
+        Branch* branch = find_or_add_branch(span.branch);
+        if (branch == nullptr) {
+            return false;
+        }
+        bool whole_leaf = leaf_left == leaf_sectors_ && count >= leaf_sectors_;
+        bool is_so = branch->leaf == nullptr && branch->is_zero == (presence == Presence::zero);
+        if (whole_leaf || is_so) {
+            if (branch->leaf != nullptr) {
+                drop_leaf(*branch);
+            }
+            branch->is_zero = presence == Presence::zero;
+            u64 skip = std::min(count, leaf_left);
+            sector += skip;
+            count -= skip;
+            continue;
+        }
+        if (!set_span(span, presence, budget)) {
+            return false;
+        }
+        sector += span.count;
+        count -= span.count;
+    }
+    return true;
+}
+
+DiskResult<void> SparseMemory::set(SectorRange range, Presence presence) {
+    SpinlockGuard guard(lock_);
+    if (!in_range(range.start, range.count)) {
+        return fail(DiskError::illegal_block);
+    }
+    if (!set_all(range.start, range.count, presence, Budget::obeyed)) {
+        return fail(DiskError::medium_write);
+    }
+    return {};
+}
+
+DiskResult<PresenceRun> SparseMemory::presence(SectorRange range) const {
+    SpinlockGuard guard(lock_);
+    if (!in_range(range.start, range.count)) {
+        return fail(DiskError::illegal_block);
+    }
+    PresenceRun run{.sectors = 0, .presence = Presence::absent};
+    for (usize step = 0; step < status_steps_max && run.sectors < range.count; ++step) {
+        u64 sector = range.start + run.sectors;
+        u64 left = range.count - run.sectors;
+        Span span = span_at(sector, left);
+        const Chunk* chunk = find(span);
+        Presence presence = chunk != nullptr ? chunk->at(span.first) : presence_without_chunk(span);
+        if (run.sectors > 0 && presence != run.presence) {
+            break;
+        }
+        run.presence = presence;
+        if (chunk != nullptr) {
+            u32 length = chunk->run_length(span.first, span.count);
+            run.sectors += length;
+            if (length < span.count) {
+                break;
+            }
+        } else {
+            bool no_leaf = span.branch >= root_size_ || root_[span.branch].leaf == nullptr;
+            run.sectors += no_leaf ? std::min(left, leaf_sectors_ - sector % leaf_sectors_) : span.count;
+        }
+    }
+    return run;
+}
+
+void SparseMemory::forget_from(u64 sector) {
+    SpinlockGuard guard(lock_);
+    u64 end = root_size_ * leaf_sectors_;
+    // The first chunk and leaf may be cut in two, which can take memory: past the budget if need be, for this cannot be
+    // refused. Where there is none at all, what was zero stays so; data is always forgotten.
+    for (u64 boundary : {align_up(sector, chunk_sectors_), align_up(sector, leaf_sectors_), end}) {
+        u64 part_end = std::min(end, boundary);
+        if (sector < part_end) {
+            (void)set_all(sector, part_end - sector, Presence::absent, Budget::ignored);
+            sector = part_end;
+        }
+    }
+}
+
+DiskResult<void> SparseMemory::resize(u64 sectors) {
+    TRY(reserve(sectors));
+    {
+        SpinlockGuard guard(lock_);
+        sectors_ = sectors;
+    }
+    forget_from(sectors);
+    return {};
+}
+
+u64 SparseMemory::used_bytes() const {
+    SpinlockGuard guard(lock_);
+    return used_bytes_;
+}
+
+}  // namespace undercroft
