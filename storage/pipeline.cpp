@@ -4,6 +4,12 @@
 #include "kernel/crypto/wipe.hpp"
 #include "storage/backends/ram_disk.hpp"
 #include "storage/layers/crypt_disk.hpp"
+#include "storage/layers/delay_disk.hpp"
+#include "storage/layers/fault_disk.hpp"
+#include "storage/layers/layered_disk.hpp"
+#include "storage/layers/ram_layer.hpp"
+#include "storage/layers/striped_disk.hpp"
+#include "storage/layers/whole_disk_layer.hpp"
 
 namespace undercroft {
 
@@ -11,96 +17,232 @@ namespace {
 
 using OpenResult = Result<Disk, ConfigError>;
 
-std::optional<std::string> key_problem(const CryptDiskConfig& crypt, PipelineEnvironment& environment) {
-    std::optional<std::span<const std::byte>> key = environment.key(crypt.key);
-    if (!key) {
-        return "there is no key \"" + crypt.key + "\"";
+Result<std::span<const std::byte, XtsCipher::key_bytes>, Refusal> find_key(const CryptDiskConfig& crypt,
+                                                                           PipelineEnvironment& environment) {
+    std::span<const std::byte> key = TRY(environment.key(crypt.key));
+    if (key.size() != XtsCipher::key_bytes) {
+        return std::unexpected("key " + quoted(crypt.key) + " has " + decimal(key.size()) + " bytes, and must have " +
+                               decimal(XtsCipher::key_bytes));
     }
-    if (key->size() != XtsCipher::key_bytes) {
-        return "key \"" + crypt.key + "\" has " + decimal(key->size()) + " bytes, and must have " +
-               decimal(XtsCipher::key_bytes);
+    if (equal_in_constant_time(key.first(XtsCipher::key_bytes / 2), key.last(XtsCipher::key_bytes / 2))) {
+        return std::unexpected("key " + quoted(crypt.key) + " has two equal halves, which XTS forbids");
     }
-    if (equal_in_constant_time(key->first(XtsCipher::key_bytes / 2), key->last(XtsCipher::key_bytes / 2))) {
-        return "key \"" + crypt.key + "\" has two equal halves, which XTS forbids";
-    }
-    return std::nullopt;
+    return std::span<const std::byte, XtsCipher::key_bytes>(key);
 }
 
-std::string key_path(const DiskConfig& disk) { return disk.path.empty() ? "key" : disk.path + ".key"; }
-
-std::unexpected<ConfigError> failure(const DiskConfig& disk, std::string message) {
-    return std::unexpected(ConfigError{.path = disk.path, .message = std::move(message)});
+std::unexpected<ConfigError> failure(const DiskConfig& disk, Refusal why) {
+    return std::unexpected(error_at(disk, std::move(why)));
 }
 
-OpenResult wrap(const DiskConfig& disk, std::shared_ptr<DiskInterface> implementation) {
-    DiskResult<Disk> handle = Disk::create(std::move(implementation));
-    if (!handle) {
-        return failure(disk, "contradicts itself");
+using MakeResult = Result<std::shared_ptr<DiskInterface>, Refusal>;
+
+template <typename Made>
+MakeResult made(DiskResult<std::shared_ptr<Made>> result) {
+    if (!result) {
+        return std::unexpected(std::string("cannot be made: ") + to_string(result.error()));
     }
-    return std::move(*handle);
+    return std::shared_ptr<DiskInterface>(std::move(*result));
 }
 
-OpenResult open_memory(const DiskConfig& disk, const RamDiskConfig& memory, PipelineEnvironment& environment) {
-    DiskResult<std::shared_ptr<RamDisk>> opened =
-        RamDisk::create({.sectors = memory.size_bytes / memory.sector_size,
-                         .sector_size = memory.sector_size,
-                         .memory_budget_bytes = environment.ram_disk_budget_bytes(),
-                         .id = {}});
-    if (!opened) {
-        return failure(disk, std::string("cannot be made: ") + to_string(opened.error()));
-    }
-    return wrap(disk, std::move(*opened));
+template <typename Made>
+MakeResult made(Composition<std::shared_ptr<Made>> result) {
+    return std::shared_ptr<DiskInterface>(TRY(std::move(result)));
 }
 
-Task<OpenResult> open_nvme(const DiskConfig& disk, const NvmeDiskConfig& nvme, PipelineEnvironment& environment) {
-    DiskResult<Disk> opened = co_await environment.open_nvme(nvme.device, nvme.namespace_id);
-    if (!opened) {
-        co_return failure(disk, "namespace " + decimal(nvme.namespace_id) + " of " + to_string(nvme.device) +
-                                    " cannot be opened: " + to_string(opened.error()));
-    }
-    co_return std::move(*opened);
+// Memory on top, that nothing but itself is ever written to.
+MakeResult make_memory_diff(Disk below, u64 budget_bytes) {
+    RamLayerOptions options{.sectors = {},
+                            .sector_size = below.sector_size(),
+                            .physical_sector_size = below.facts().physical_sector_size,
+                            .memory_budget_bytes = budget_bytes,
+                            .id = below.facts().id};
+    std::vector<LayerPlacement> layers;
+    layers.push_back({.layer = TRY(RamLayer::create(options))});
+    layers.push_back({.layer = std::make_shared<WholeDiskLayer>(std::move(below))});
+    return made(LayeredDisk::create(std::move(layers)));
 }
 
-Task<OpenResult> open_at(const DiskConfig& disk, PipelineEnvironment& environment, usize nesting);
-
-Task<OpenResult> open_crypt(const DiskConfig& disk, const CryptDiskConfig& crypt, PipelineEnvironment& environment,
-                            usize nesting) {
-    if (std::optional<std::string> problem = key_problem(crypt, environment)) {
-        co_return std::unexpected(ConfigError{.path = key_path(disk), .message = std::move(*problem)});
-    }
-    Disk below = CO_TRY(co_await open_at(*crypt.over, environment, nesting + 1));
-    std::span<const std::byte, XtsCipher::key_bytes> key(*environment.key(crypt.key));
-    DiskResult<std::shared_ptr<CryptDisk>> opened = CryptDisk::create(below, key, environment.bounce(nesting));
-    if (!opened) {
-        bool large = below.sector_size() > XtsCipher::unit_bytes_max;
-        co_return failure(disk, large ? "the disk below has sectors of " + decimal(below.sector_size()) +
-                                            " bytes; encryption is for at most " + decimal(XtsCipher::unit_bytes_max)
-                                      : std::string("cannot be made: ") + to_string(opened.error()));
-    }
-    co_return wrap(disk, std::move(*opened));
+MakeResult make_delay(const DelayDiskConfig& delay, Disk below) {
+    auto time = [&](const std::optional<DelayTimeConfig>& given) {
+        const DelayTimeConfig& from = given ? *given : delay.all;
+        return DelayTime{.average_ns = from.average_ns, .p99_ns = from.p99_ns};
+    };
+    return made(DelayDisk::create(std::move(below), {.read = time(delay.read),
+                                                     .write = time(delay.write),
+                                                     .flush = time(delay.flush),
+                                                     .unmap = time(delay.unmap),
+                                                     .seed = delay.seed}));
 }
 
-Task<OpenResult> open_at(const DiskConfig& disk, PipelineEnvironment& environment, usize nesting) {
-    if (const auto* nvme = std::get_if<NvmeDiskConfig>(&disk.kind)) {
-        return open_nvme(disk, *nvme, environment);
+FaultOperations operations_of(FaultRuleConfig::Operation operation) {
+    switch (operation) {
+    case FaultRuleConfig::Operation::any:
+        break;
+    case FaultRuleConfig::Operation::read:
+        return static_cast<FaultOperations>(FaultOperation::read);
+    case FaultRuleConfig::Operation::write:
+        return static_cast<FaultOperations>(FaultOperation::write);
+    case FaultRuleConfig::Operation::flush:
+        return static_cast<FaultOperations>(FaultOperation::flush);
+    case FaultRuleConfig::Operation::unmap:
+        return static_cast<FaultOperations>(FaultOperation::unmap);
+    case FaultRuleConfig::Operation::zero:
+        return static_cast<FaultOperations>(FaultOperation::write_zeroes);
+    case FaultRuleConfig::Operation::status:
+        return static_cast<FaultOperations>(FaultOperation::block_status);
+    case FaultRuleConfig::Operation::compare:
+        return static_cast<FaultOperations>(FaultOperation::compare);
     }
-    if (const auto* memory = std::get_if<RamDiskConfig>(&disk.kind)) {
-        return Task<OpenResult>::ready(open_memory(disk, *memory, environment));
-    }
-    return open_crypt(disk, *std::get_if<CryptDiskConfig>(&disk.kind), environment, nesting);
+    return all_fault_operations;
 }
+
+FaultAction action_of(FaultRuleConfig::Action action) {
+    switch (action) {
+    case FaultRuleConfig::Action::fail:
+        break;
+    case FaultRuleConfig::Action::hold:
+        return FaultAction::hold;
+    case FaultRuleConfig::Action::delay:
+        return FaultAction::delay;
+    case FaultRuleConfig::Action::corrupt:
+        return FaultAction::corrupt;
+    case FaultRuleConfig::Action::tear:
+        return FaultAction::tear;
+    }
+    return FaultAction::fail;
+}
+
+/// One tree on its way to a disk.
+class PipelineBuilder {
+public:
+    explicit PipelineBuilder(PipelineEnvironment& environment) : environment_(environment) {}
+
+    void check(const DiskConfig& disk, ConfigErrors& errors) {
+        if (const auto* crypt = std::get_if<CryptDiskConfig>(&disk.kind)) {
+            if (auto key = find_key(*crypt, environment_); !key) {
+                errors.push_back(error_at(disk, std::move(key.error()), "key"));
+            }
+        } else if (is_backend(disk)) {
+            if (std::optional<Refusal> refusal = environment_.refuse_backend(disk)) {
+                errors.push_back(error_at(disk, std::move(*refusal)));
+            }
+        }
+        for (const DiskConfig& below : disks_below(disk)) {
+            check(below, errors);
+        }
+    }
+
+    /// `nesting`: disks above that hold bounce memory.
+    Task<OpenResult> open(const DiskConfig& disk, usize nesting) {
+        std::vector<Disk> below;
+        for (const DiskConfig& config : disks_below(disk)) {
+            below.push_back(CO_TRY(co_await open(config, nesting + (bounces(disk) ? 1 : 0))));
+        }
+        if (is_backend(disk)) {
+            co_return co_await open_backend(disk, std::move(below), nesting);
+        }
+        MakeResult implementation = make(disk, std::move(below), nesting);
+        if (!implementation) {
+            co_return failure(disk, std::move(implementation.error()));
+        }
+        DiskResult<Disk> handle = Disk::create(*implementation);
+        if (!handle) {
+            co_return failure(disk, "contradicts itself");
+        }
+        environment_.opened(disk, *handle, *implementation);
+        co_return std::move(*handle);
+    }
+
+private:
+    static bool bounces(const DiskConfig& disk) {
+        return std::holds_alternative<CryptDiskConfig>(disk.kind) || std::holds_alternative<AutoCacheConfig>(disk.kind);
+    }
+
+    Task<OpenResult> open_backend(const DiskConfig& disk, std::vector<Disk> below, usize nesting) {
+        std::optional<Disk> first = below.empty() ? std::nullopt : std::optional(std::move(below.front()));
+        BounceSource* bounce = bounces(disk) ? &environment_.bounce(nesting) : nullptr;
+        Result<Disk, Refusal> opened = co_await environment_.open_backend(disk, std::move(first), bounce);
+        if (!opened) {
+            co_return failure(disk, std::move(opened.error()));
+        }
+        environment_.opened(disk, *opened, nullptr);
+        co_return std::move(*opened);
+    }
+
+    MakeResult make(const DiskConfig& disk, std::vector<Disk> below, usize nesting) {
+        if (const auto* memory = std::get_if<RamDiskConfig>(&disk.kind)) {
+            return made(RamDisk::create({.sectors = memory->size_bytes / memory->sector_size,
+                                         .sector_size = memory->sector_size,
+                                         .memory_budget_bytes = environment_.ram_disk_budget_bytes(),
+                                         .id = {}}));
+        }
+        if (const auto* crypt = std::get_if<CryptDiskConfig>(&disk.kind)) {
+            return make_crypt(*crypt, below.front(), nesting);
+        }
+        if (std::holds_alternative<MemoryDiffConfig>(disk.kind)) {
+            return make_memory_diff(std::move(below.front()), environment_.ram_disk_budget_bytes());
+        }
+        if (const auto* striped = std::get_if<StripedDiskConfig>(&disk.kind)) {
+            return made(StripedDisk::create(std::move(below), striped->chunk_bytes));
+        }
+        if (const auto* delay = std::get_if<DelayDiskConfig>(&disk.kind)) {
+            return make_delay(*delay, std::move(below.front()));
+        }
+        if (const auto* fault = std::get_if<FaultDiskConfig>(&disk.kind)) {
+            return made(FaultDisk::create(std::move(below.front()), fault_rules_of(*fault), fault->seed));
+        }
+        return std::unexpected("there is no medium");
+    }
+
+    MakeResult make_crypt(const CryptDiskConfig& crypt, const Disk& below, usize nesting) {
+        auto key = TRY(find_key(crypt, environment_));
+        if (below.sector_size() > XtsCipher::unit_bytes_max) {
+            return std::unexpected("the disk below has sectors of " + decimal(below.sector_size()) +
+                                   " bytes; encryption is for at most " + decimal(XtsCipher::unit_bytes_max));
+        }
+        return made(CryptDisk::create(below, key, environment_.bounce(nesting)));
+    }
+
+    PipelineEnvironment& environment_;
+};
 
 }  // namespace
 
+std::vector<FaultRule> fault_rules_of(const FaultDiskConfig& config) {
+    static_assert(static_cast<usize>(DiskError::cancelled) + 1 == disk_error_count);
+    std::vector<FaultRule> rules;
+    for (const FaultRuleConfig& rule : config.rules) {
+        std::optional<SectorRange> range;
+        if (rule.last_sector != ~u64{0}) {
+            range = SectorRange{.start = rule.first_sector, .count = rule.last_sector - rule.first_sector + 1};
+        }
+        rules.push_back({.operations = operations_of(rule.operation),
+                         .range = range,
+                         .action = action_of(rule.action),
+                         .error = rule.error ? std::optional(static_cast<DiskError>(*rule.error)) : std::nullopt,
+                         .delay_ns = rule.delay_ns,
+                         .skip = rule.skip,
+                         .count = rule.count,
+                         .one_in = rule.one_in});
+    }
+    return rules;
+}
+
+bool is_backend(const DiskConfig& disk) {
+    return std::visit(
+        []<typename Kind>(const Kind&) {
+            constexpr bool built = std::is_same_v<Kind, RamDiskConfig> || std::is_same_v<Kind, CryptDiskConfig> ||
+                                   std::is_same_v<Kind, MemoryDiffConfig> || std::is_same_v<Kind, StripedDiskConfig> ||
+                                   std::is_same_v<Kind, ReservationsConfig> || std::is_same_v<Kind, DelayDiskConfig> ||
+                                   std::is_same_v<Kind, FaultDiskConfig> || std::is_same_v<Kind, EmptyDriveConfig>;
+            return !built;
+        },
+        disk.kind);
+}
+
 ConfigErrors check_pipeline(const DiskConfig& disk, PipelineEnvironment& environment) {
     ConfigErrors errors;
-    const DiskConfig* at = &disk;
-    while (const auto* crypt = std::get_if<CryptDiskConfig>(&at->kind)) {
-        if (std::optional<std::string> problem = key_problem(*crypt, environment)) {
-            errors.push_back({.path = key_path(*at), .message = std::move(*problem)});
-        }
-        at = crypt->over.get();
-    }
+    PipelineBuilder(environment).check(disk, errors);
     return errors;
 }
 
@@ -117,7 +259,8 @@ ConfigErrors check_pipelines(const Configuration& configuration, PipelineEnviron
 }
 
 Task<Result<Disk, ConfigError>> open_pipeline(const DiskConfig& disk, PipelineEnvironment& environment) {
-    return open_at(disk, environment, 0);
+    PipelineBuilder builder(environment);
+    co_return co_await builder.open(disk, 0);
 }
 
 Task<Result<Disk, ConfigErrors>> build_pipeline(const DiskConfig& disk, PipelineEnvironment& environment) {

@@ -41,10 +41,7 @@ void KeyStore::load(const Configuration& configuration, const FirmwareConfig& fi
 
 void KeyStore::load_of(const DiskConfig& disk, const FirmwareConfig& firmware) {
     const auto* crypt = std::get_if<CryptDiskConfig>(&disk.kind);
-    if (crypt == nullptr) {
-        return;
-    }
-    if (!find(crypt->key)) {
+    if (crypt != nullptr && is_key_name(crypt->key) && !find(crypt->key)) {
         Result<std::vector<std::byte>> bytes =
             firmware.read_file(std::string(key_file_prefix) + crypt->key, key_bytes_max);
         if (bytes) {
@@ -53,16 +50,23 @@ void KeyStore::load_of(const DiskConfig& disk, const FirmwareConfig& firmware) {
             keys_.push_back({crypt->key, std::vector<std::byte>(key_bytes_max)});
         }
     }
-    load_of(*crypt->over, firmware);
+    for (const DiskConfig& below : disks_below(disk)) {
+        load_of(below, firmware);
+    }
 }
 
-std::optional<std::span<const std::byte>> KeyStore::find(std::string_view name) const {
+Result<std::span<const std::byte>, Refusal> KeyStore::find(std::string_view name) const {
     for (const Key& key : keys_) {
         if (key.name == name) {
             return key.bytes;
         }
     }
-    return std::nullopt;
+    if (!is_key_name(name)) {
+        return std::unexpected(quoted(name) + " is no name of a key, which has 1 to " + decimal(key_name_length_max) +
+                               " letters, digits, '-', '_' or '.', and does not begin with '.'");
+    }
+    return std::unexpected("there is no key " + quoted(name) + ", which is the fw_cfg file " +
+                           std::string(key_file_prefix) + std::string(name));
 }
 
 void KeyStore::wipe() {
@@ -126,7 +130,7 @@ void Disks::configure(const FirmwareConfig& firmware) {
     ConfigErrors errors = check_pipelines(configuration_, *this);
     for (const StorageControllerConfig& controller : configuration_.storage_controllers) {
         if (controller.protocol != StorageProtocol::nvme) {
-            errors.push_back({controller.path + ".protocol", "only nvme is served by this image"});
+            errors.push_back({controller.path + ".protocol", "this image shows its guest NVMe controllers only"});
         }
     }
     if (!errors.empty()) {
@@ -193,25 +197,48 @@ Task<Result<void>> Disks::open_driver(PhysicalController& controller) {
     co_return Result<void>{};
 }
 
-Task<DiskResult<Disk>> Disks::open_nvme(PciAddress device, u32 namespace_id) {
-    PhysicalController* controller = find(device);
+std::optional<Refusal> Disks::refuse_backend(const DiskConfig& disk) {
+    if (const auto* nvme = std::get_if<NvmeDiskConfig>(&disk.kind)) {
+        if (find(nvme->device) == nullptr) {
+            return "there is no NVMe controller at " + to_string(nvme->device);
+        }
+        return std::nullopt;
+    }
+    if (std::holds_alternative<VmbusDiskConfig>(disk.kind)) {
+        return "this image has no VMBus; give the PCI address of an NVMe controller, such as 0000:00:03.0";
+    }
+    return std::string(kind_name(disk)) + ": is for the host program; this image has nvme and mem";
+}
+
+Task<Result<Disk, Refusal>> Disks::open_backend(const DiskConfig& disk, std::optional<Disk> below,
+                                                BounceSource* bounce) {
+    (void)below;
+    (void)bounce;
+    const auto* nvme = std::get_if<NvmeDiskConfig>(&disk.kind);
+    if (nvme == nullptr) {
+        co_return std::unexpected(refuse_backend(disk).value_or(""));
+    }
+    PhysicalController* controller = find(nvme->device);
     if (controller == nullptr) {
-        co_return fail(DiskError::gone);
+        co_return std::unexpected("there is no NVMe controller at " + to_string(nvme->device));
     }
     if (controller->driver == nullptr) {
-        Result<void> opened = co_await open_driver(*controller);
-        if (!opened) {
-            log_error("NVMe controller %s cannot be used: %s", to_string(device).c_str(), to_string(opened.error()));
-            co_return fail(DiskError::gone);
+        if (Result<void> opened = co_await open_driver(*controller); !opened) {
+            co_return std::unexpected("NVMe controller " + to_string(nvme->device) +
+                                      " cannot be used: " + to_string(opened.error()));
         }
     }
-    Result<std::shared_ptr<nvme::host::Namespace>> opened = co_await controller->driver->open_namespace(namespace_id);
+    Result<std::shared_ptr<nvme::host::Namespace>> opened =
+        co_await controller->driver->open_namespace(nvme->namespace_id);
     if (!opened) {
-        log_error("NVMe controller %s, namespace %u: %s", to_string(device).c_str(), namespace_id,
-                  to_string(opened.error()));
-        co_return fail(opened.error() == Error::not_found ? DiskError::illegal_block : DiskError::gone);
+        co_return std::unexpected("namespace " + decimal(nvme->namespace_id) + " of " + to_string(nvme->device) +
+                                  " cannot be opened: " + to_string(opened.error()));
     }
-    co_return Disk::create(NvmeDisk::create(std::move(*opened)));
+    DiskResult<Disk> handle = Disk::create(NvmeDisk::create(std::move(*opened)));
+    if (!handle) {
+        co_return std::unexpected(std::string("the namespace's properties contradict each other"));
+    }
+    co_return std::move(*handle);
 }
 
 u64 Disks::ram_disk_budget_bytes() { return pages().counters().free * page_size / 2; }

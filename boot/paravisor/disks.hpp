@@ -24,7 +24,8 @@ public:
 
     /// Reads every key that `configuration` names; a missing one is simply not there afterwards.
     void load(const Configuration& configuration, const FirmwareConfig& firmware);
-    std::optional<std::span<const std::byte>> find(std::string_view name) const;
+    /// The bytes, or why there are none.
+    Result<std::span<const std::byte>, Refusal> find(std::string_view name) const;
     void wipe();
 
 private:
@@ -68,8 +69,10 @@ private:
         std::unique_ptr<nvme::host::Driver> driver;
     };
 
-    std::optional<std::span<const std::byte>> key(std::string_view name) override { return keys_.find(name); }
-    Task<DiskResult<Disk>> open_nvme(PciAddress device, u32 namespace_id) override;
+    Result<std::span<const std::byte>, Refusal> key(std::string_view name) override { return keys_.find(name); }
+    std::optional<Refusal> refuse_backend(const DiskConfig& disk) override;
+    Task<Result<Disk, Refusal>> open_backend(const DiskConfig& disk, std::optional<Disk> below,
+                                             BounceSource* bounce) override;
     BounceSource& bounce(usize nesting) override { return *bounce_[nesting]; }
     u64 ram_disk_budget_bytes() override;
 

@@ -4,9 +4,9 @@
 #include <algorithm>
 #include <thread>
 
+#include "hostsim/pipeline/host_environment.hpp"
 #include "hostsim/platform/executor_threads.hpp"
 #include "hostsim/program/exit_status.hpp"
-#include "hostsim/program/local_environment.hpp"
 #include "hostsim/program/stop_signal.hpp"
 #include "hostsim/program/verbs.hpp"
 #include "hostsim/servers/nbd/server.hpp"
@@ -29,7 +29,7 @@ constexpr OptionSpec options[] = {
 };
 
 constexpr char help[] =
-    "DISK is in the one-line grammar (docs/configuration.md), for example mem:1G. It is the export without a name.\n"
+    "DISK is in the one-line grammar (docs/disks.md), for example mem:1G. It is the export without a name.\n"
     "The program prints `ready` once clients can connect, and ends cleanly on SIGINT or SIGTERM.\n"
     "Exit status: 0 stopped, 1 wrong command line, 13 disk refused, 20 no socket or io_uring, 21 failed.";
 
@@ -38,30 +38,45 @@ int refuse(int status, const std::string& why) {
     return status;
 }
 
-int refuse(const ConfigErrors& errors) {
-    for (const ConfigError& error : errors) {
-        (void)fprintf(stderr, "undercroft: %s\n", to_string(error).c_str());
+/// What is wrong with a disk, and the line that said it.
+struct DiskErrors {
+    std::string line;
+    ConfigErrors errors;
+};
+
+int refuse(const std::vector<DiskErrors>& disks) {
+    for (const DiskErrors& disk : disks) {
+        for (const ConfigError& error : disk.errors) {
+            (void)fprintf(stderr, "undercroft: %s\n%s", to_string(error).c_str(),
+                          caret_lines(error, disk.line).c_str());
+        }
     }
     return exit_status::configuration_refused;
 }
 
 struct NamedDisk {
     std::string name;
+    std::string line;
     DiskConfig disk;
 };
 
-Result<std::vector<NamedDisk>, ConfigErrors> read_disks(const CommandLine& line) {
+Result<std::vector<NamedDisk>, std::vector<DiskErrors>> read_disks(const CommandLine& line) {
     std::vector<NamedDisk> disks;
-    ConfigErrors errors;
+    std::vector<DiskErrors> errors;
+    auto refused = [&](std::string_view text, std::string path, std::string message) {
+        ConfigErrors one;
+        one.push_back({.path = std::move(path), .message = std::move(message)});
+        errors.push_back({.line = std::string(text), .errors = std::move(one)});
+    };
     auto add = [&](std::string name, std::string_view text) {
         Result<DiskConfig, ConfigErrors> disk = parse_disk(text, name.empty() ? "DISK" : name);
         bool twice = std::ranges::any_of(disks, [&](const NamedDisk& other) { return other.name == name; });
         if (!disk) {
-            errors.insert(errors.end(), disk.error().begin(), disk.error().end());
+            errors.push_back({.line = std::string(text), .errors = std::move(disk.error())});
         } else if (twice) {
-            errors.push_back({.path = name, .message = "this name is given twice"});
+            refused(text, name, "this name is given twice");
         } else {
-            disks.push_back({.name = std::move(name), .disk = std::move(*disk)});
+            disks.push_back({.name = std::move(name), .line = std::string(text), .disk = std::move(*disk)});
         }
     };
     for (const std::string& text : line.positional()) {
@@ -70,7 +85,7 @@ Result<std::vector<NamedDisk>, ConfigErrors> read_disks(const CommandLine& line)
     for (const std::string& text : line.values("export")) {
         usize equals = text.find('=');
         if (equals == std::string::npos) {
-            errors.push_back({.path = "--export", .message = "needs NAME=DISK, and is \"" + text + "\""});
+            refused(text, "--export", "needs NAME=DISK, and is \"" + text + "\"");
         } else {
             add(text.substr(0, equals), std::string_view(text).substr(equals + 1));
         }
@@ -82,18 +97,21 @@ Result<std::vector<NamedDisk>, ConfigErrors> read_disks(const CommandLine& line)
 }
 
 Task<int> serve(std::vector<NamedDisk> disks, std::vector<Listener> listeners, ExecutorThreads& threads,
-                PipelineEnvironment& environment, StopSignal& signal, bool read_only) {
+                HostPipelineEnvironment& environment, StopSignal& signal, bool read_only) {
     std::vector<nbd::Export> exports;
     for (NamedDisk& disk : disks) {
         Result<Disk, ConfigErrors> opened = co_await build_pipeline(disk.disk, environment);
         if (!opened) {
-            co_return refuse(opened.error());
+            std::vector<DiskErrors> errors;
+            errors.push_back({.line = disk.line, .errors = std::move(opened.error())});
+            co_return refuse(errors);
         }
         exports.push_back({.name = disk.name,
                            .description = to_string(disk.disk),
                            .disk = std::move(*opened),
                            .read_only = read_only});
     }
+    environment.wipe_keys();
     nbd::Server server(std::move(exports), threads.executors());
     TaskGroup accepting;
     for (Listener& listener : listeners) {
@@ -117,7 +135,7 @@ int run(const CommandLine& line) {
     if (!count || !spin_us) {
         return refuse(exit_status::usage, !count ? count.error() : spin_us.error());
     }
-    Result<std::vector<NamedDisk>, ConfigErrors> disks = read_disks(line);
+    Result<std::vector<NamedDisk>, std::vector<DiskErrors>> disks = read_disks(line);
     if (!disks) {
         return refuse(disks.error());
     }
@@ -137,7 +155,7 @@ int run(const CommandLine& line) {
         }
         listeners.push_back(std::move(*listener));
     }
-    LocalEnvironment environment((*threads)->executors());
+    HostPipelineEnvironment environment((*threads)->executors());
     return (*threads)->run(
         serve(std::move(*disks), std::move(listeners), **threads, environment, signal, line.has("read-only")));
 }

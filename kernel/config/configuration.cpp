@@ -11,7 +11,8 @@ namespace undercroft {
 
 namespace {
 
-constexpr std::string_view protocols[] = {"NVME", "SCSI", "IDE"};
+constexpr std::string_view protocols[] = {"NVME", "SCSI", "IDE"};  // in the order of StorageProtocol
+constexpr u64 chunk_kib_max = mib;
 constexpr usize long_text_max = 1024;  // where something of the right kind will say more about a text
 
 // Lengths that the protocols have room for (NVMe 2.0 figure 275; SPC-4 section 6.6.2).
@@ -24,58 +25,109 @@ constexpr usize device_id_length_max = 64;
 
 std::string indexed(const std::string& path, usize index) { return path + "[" + decimal(index) + "]"; }
 
-std::optional<DiskConfig> read_backing(ObjectReader& lun) {
+// Where a LUN may be, and how many a controller may have.
+struct ProtocolBounds {
+    u32 location_min;
+    u32 location_max;
+    usize luns_max;
+    usize controllers_max;
+};
+
+ProtocolBounds bounds_of(StorageProtocol protocol) {
+    switch (protocol) {
+    case StorageProtocol::scsi:
+        return {0, scsi_luns_max - 1, scsi_luns_max, scsi_controllers_max};
+    case StorageProtocol::ide:
+        return {0, ide_drives_per_channel - 1, usize{ide_channels} * ide_drives_per_channel, ide_controllers_max};
+    case StorageProtocol::nvme:
+        break;
+    }
+    return {1, namespace_id_max, nvme_luns_max, storage_controllers_max};
+}
+
+// OpenHCL's settings count chunks in KiB; 0 is what tools write that have none.
+u64 read_chunk_kib(ObjectReader& lun) {
+    u64 chunk = lun.integer("chunk_size_in_kb", 0, chunk_kib_max).value_or(0);
+    if ((chunk & (chunk - 1)) != 0) {
+        lun.report().error(lun.path_of("chunk_size_in_kb"), "must be a power of two");
+    }
+    return chunk;
+}
+
+std::optional<DiskConfig> read_backing(ObjectReader& lun, bool is_dvd) {
     const JsonValue* disk = lun.find("disk");
     const JsonValue* physical = lun.find("physical_devices");
+    u64 chunk_kib = read_chunk_kib(lun);
     if (disk != nullptr && physical != nullptr) {
         lun.report().error(lun.path(), "has both \"disk\" and \"physical_devices\"; one says what is behind it");
         return std::nullopt;
     }
     if (physical != nullptr) {
-        return read_physical_devices(lun.report(), *physical, lun.path_of("physical_devices"));
-    }
-    if (disk == nullptr) {
-        if (lun.is_object()) {
-            lun.report().error(lun.path_of("disk"), "missing");
+        std::string path = lun.path_of("physical_devices");
+        std::optional<DiskConfig> device = read_physical_devices(lun.report(), *physical, path, chunk_kib);
+        if (device && chunk_kib != 0 && !std::holds_alternative<StripedDiskConfig>(device->kind)) {
+            lun.report().warning(lun.path_of("chunk_size_in_kb"), "has no effect: only striped disks have chunks");
         }
-        return std::nullopt;
+        return device;
     }
-    return read_disk(lun.report(), *disk, lun.path_of("disk"));
+    if (disk != nullptr) {
+        return read_disk(lun.report(), *disk, lun.path_of("disk"));
+    }
+    if (is_dvd) {
+        return DiskConfig{.path = lun.path(), .span = {}, .kind = EmptyDriveConfig{}};
+    }
+    if (lun.is_object()) {
+        lun.report().error(lun.path_of("disk"), "missing; only a DVD drive may be empty");
+    }
+    return std::nullopt;
 }
 
-// Properties of OpenHCL's settings that other protocols, or other hosts, act on.
-void accept_foreign_properties(ObjectReader& lun) {
-    constexpr const char* not_nvme = "NVMe controllers have nothing like it";
-    lun.accept_without_effect("channel", not_nvme);
-    lun.accept_without_effect("chunk_size_in_kb", "only striped disks have chunks");
-    lun.accept_without_effect("odx", not_nvme);
-    lun.accept_without_effect("disable_thin_provisioning", not_nvme);
-    lun.accept_without_effect("max_transfer_length", not_nvme);
+// Properties of OpenHCL's settings that other hosts act on.
+void accept_foreign_properties(ObjectReader& lun, StorageProtocol protocol) {
+    const char* ours =
+        protocol == StorageProtocol::nvme ? "NVMe controllers have nothing like it" : "the disk's own properties count";
+    for (std::string_view name : {"odx", "disable_thin_provisioning", "max_transfer_length", "ntfs_guid"}) {
+        lun.accept_without_effect(name, ours);
+    }
     lun.accept_without_effect("scsi_disk_size_in_bytes", "the disk's own size counts");
-    lun.accept_without_effect("ntfs_guid", not_nvme);
     lun.accept_without_effect("fua", "the disk's own properties count");
     lun.accept_without_effect("write_cache", "the disk's own properties count");
+}
+
+// Only IDE has channels, and there a drive's place is channel and location together.
+u32 read_channel(ObjectReader& lun, StorageProtocol protocol) {
+    if (protocol != StorageProtocol::ide) {
+        lun.accept_without_effect("channel", "only IDE controllers have channels");
+        return 0;
+    }
+    return static_cast<u32>(lun.required_integer("channel", 0, ide_channels - 1).value_or(0));
 }
 
 std::optional<LunConfig> read_lun(ConfigReport& report, const JsonValue& value, std::string path,
                                   StorageProtocol protocol) {
     usize errors = report.error_count();
     ObjectReader object(report, value, std::move(path));
+    ProtocolBounds bounds = bounds_of(protocol);
     LunConfig lun;
     lun.path = object.path();
-    u64 location_min = protocol == StorageProtocol::nvme ? 1 : 0;
-    lun.location = static_cast<u32>(object.required_integer("location", location_min, namespace_id_max).value_or(0));
+    lun.location =
+        static_cast<u32>(object.required_integer("location", bounds.location_min, bounds.location_max).value_or(0));
+    lun.channel = read_channel(object, protocol);
     lun.device_id = object.text("device_id", device_id_length_max).value_or("");
     lun.vendor_id = object.text("vendor_id", vendor_id_length_max).value_or("");
     lun.product_id = object.text("product_id", product_id_length_max).value_or("");
     lun.product_revision_level = object.text("product_revision_level", product_revision_length_max).value_or("");
     lun.serial_number = object.text("serial_number", serial_number_length_max).value_or("");
     lun.model_number = object.text("model_number", model_number_length_max).value_or("");
-    if (object.boolean("is_dvd").value_or(false) && protocol == StorageProtocol::nvme) {
+    lun.is_dvd = object.boolean("is_dvd").value_or(false);
+    if (lun.is_dvd && protocol == StorageProtocol::nvme) {
         report.error(object.path_of("is_dvd"), "an NVMe controller has no DVDs");
     }
-    std::optional<DiskConfig> disk = read_backing(object);
-    accept_foreign_properties(object);
+    std::optional<DiskConfig> disk = read_backing(object, lun.is_dvd);
+    if (disk && lun.is_dvd && std::holds_alternative<StripedDiskConfig>(disk->kind)) {
+        report.error(disk->path, "a DVD is one medium; it cannot be striped");
+    }
+    accept_foreign_properties(object, protocol);
     object.finish();
     if (!disk || report.error_count() != errors) {
         return std::nullopt;
@@ -84,18 +136,24 @@ std::optional<LunConfig> read_lun(ConfigReport& report, const JsonValue& value, 
     return lun;
 }
 
-void check_locations(ConfigReport& report, const JsonValue& luns, const std::string& path) {
+std::optional<u64> whole_number(const JsonValue& object, const char* name) {
+    if (!object.IsObject()) {
+        return std::nullopt;
+    }
+    auto member = object.FindMember(name);
+    bool known = member != object.MemberEnd() && member->value.IsUint64();
+    return known ? std::optional<u64>(member->value.GetUint64()) : std::nullopt;
+}
+
+void check_locations(ConfigReport& report, const JsonValue& luns, const std::string& path, StorageProtocol protocol) {
+    auto channel_of = [&](const JsonValue& lun) {
+        return protocol == StorageProtocol::ide ? whole_number(lun, "channel") : std::optional<u64>(0);
+    };
     for (rapidjson::SizeType index = 0; index < luns.Size(); ++index) {
-        for (rapidjson::SizeType earlier = 0; earlier < index; ++earlier) {
-            auto location_of = [&](rapidjson::SizeType at) -> std::optional<u64> {
-                if (!luns[at].IsObject()) {
-                    return std::nullopt;
-                }
-                auto member = luns[at].FindMember("location");
-                bool known = member != luns[at].MemberEnd() && member->value.IsUint64();
-                return known ? std::optional<u64>(member->value.GetUint64()) : std::nullopt;
-            };
-            if (location_of(index) && location_of(index) == location_of(earlier)) {
+        std::optional<u64> location = whole_number(luns[index], "location");
+        std::optional<u64> channel = channel_of(luns[index]);
+        for (rapidjson::SizeType earlier = 0; location && channel && earlier < index; ++earlier) {
+            if (location == whole_number(luns[earlier], "location") && channel == channel_of(luns[earlier])) {
                 report.error(indexed(path, index) + ".location", "is used by " + indexed(path, earlier) + " already");
                 break;
             }
@@ -108,17 +166,33 @@ std::optional<StorageProtocol> read_protocol(ObjectReader& controller) {
     if (!text) {
         return std::nullopt;
     }
-    if (equals_ignoring_case(*text, "nvme")) {
-        return StorageProtocol::nvme;
-    }
-    if (equals_ignoring_case(*text, "scsi") || equals_ignoring_case(*text, "ide")) {
-        controller.report().error(controller.path_of("protocol"),
-                                  *text + " controllers are not supported by this version; use \"NVME\"");
-        return equals_ignoring_case(*text, "scsi") ? StorageProtocol::scsi : StorageProtocol::ide;
+    for (usize index = 0; index < std::size(protocols); ++index) {
+        if (equals_ignoring_case(*text, protocols[index])) {
+            return static_cast<StorageProtocol>(index);
+        }
     }
     controller.report().error(controller.path_of("protocol"),
                               "unknown protocol " + quoted(*text) + suggestion(*text, protocols));
     return std::nullopt;
+}
+
+void read_luns(ObjectReader& object, StorageControllerConfig& controller) {
+    const JsonValue* luns = object.required_array("luns");
+    if (luns == nullptr) {
+        return;
+    }
+    std::string path = object.path_of("luns");
+    usize max = bounds_of(controller.protocol).luns_max;
+    if (luns->Size() > max) {
+        object.report().error(path, "has " + decimal(luns->Size()) + " LUNs, and may have " + decimal(max));
+        return;
+    }
+    for (rapidjson::SizeType index = 0; index < luns->Size(); ++index) {
+        if (auto lun = read_lun(object.report(), (*luns)[index], indexed(path, index), controller.protocol)) {
+            controller.luns.push_back(std::move(*lun));
+        }
+    }
+    check_locations(object.report(), *luns, path, controller.protocol);
 }
 
 std::optional<StorageControllerConfig> read_controller(ConfigReport& report, const JsonValue& value, std::string path) {
@@ -135,60 +209,28 @@ std::optional<StorageControllerConfig> read_controller(ConfigReport& report, con
         }
     }
     object.accept_without_effect("io_queue_depth", "the guest chooses its queues' depth");
-    if (const JsonValue* luns = object.required_array("luns")) {
-        std::string luns_path = object.path_of("luns");
-        if (luns->Size() > nvme_luns_max) {
-            report.error(luns_path, "has " + decimal(luns->Size()) + " LUNs, and may have " + decimal(nvme_luns_max));
-        } else {
-            for (rapidjson::SizeType index = 0; index < luns->Size(); ++index) {
-                if (auto lun = read_lun(report, (*luns)[index], indexed(luns_path, index), controller.protocol)) {
-                    controller.luns.push_back(std::move(*lun));
-                }
-            }
-            check_locations(report, *luns, luns_path);
-        }
-    }
+    read_luns(object, controller);
     object.finish();
     return report.error_count() == errors ? std::optional(std::move(controller)) : std::nullopt;
 }
 
-const NvmeDiskConfig* physical_namespace(const DiskConfig& disk) {
-    const DiskConfig* at = &disk;
-    while (const auto* crypt = std::get_if<CryptDiskConfig>(&at->kind)) {
-        at = crypt->over.get();
-    }
-    return std::get_if<NvmeDiskConfig>(&at->kind);
-}
-
-// Two owners of one namespace would overwrite each other; two controllers of one identity cannot be told apart.
 void check_uniqueness(ConfigReport& report, const std::vector<StorageControllerConfig>& controllers) {
-    struct Use {
-        const NvmeDiskConfig* nvme;
-        const LunConfig* lun;
-    };
-    std::vector<Use> uses;
+    usize counts[std::size(protocols)] = {};
     for (usize index = 0; index < controllers.size(); ++index) {
+        const StorageControllerConfig& controller = controllers[index];
         for (usize earlier = 0; earlier < index; ++earlier) {
-            if (controllers[index].instance_id == controllers[earlier].instance_id) {
-                report.error(controllers[index].path + ".instance_id",
-                             "is that of " + controllers[earlier].path + " already");
+            if (controller.instance_id == controllers[earlier].instance_id) {
+                report.error(controller.path + ".instance_id", "is that of " + controllers[earlier].path + " already");
             }
         }
-        for (const LunConfig& lun : controllers[index].luns) {
-            const NvmeDiskConfig* nvme = physical_namespace(lun.disk);
-            if (nvme == nullptr) {
-                continue;
-            }
-            for (const Use& use : uses) {
-                if (use.nvme->device == nvme->device && use.nvme->namespace_id == nvme->namespace_id) {
-                    report.error(lun.disk.path, "namespace " + decimal(nvme->namespace_id) + " of " +
-                                                    to_string(nvme->device) + " is used by " + use.lun->path +
-                                                    " already");
-                }
-            }
-            uses.push_back({.nvme = nvme, .lun = &lun});
+        usize protocol = static_cast<usize>(controller.protocol);
+        usize max = bounds_of(controller.protocol).controllers_max;
+        if (++counts[protocol] == max + 1) {
+            report.error(controller.path, "is one " + std::string(protocols[protocol]) +
+                                              " controller too many; there may be " + decimal(max));
         }
     }
+    check_owners(report, controllers);
 }
 
 void read_version(ObjectReader& document) {
@@ -282,10 +324,6 @@ std::unexpected<ConfigErrors> refuse(std::string message) {
 }
 
 }  // namespace
-
-std::string to_string(const ConfigError& error) {
-    return error.path.empty() ? error.message : error.path + ": " + error.message;
-}
 
 Result<Configuration, ConfigErrors> parse_configuration(std::string_view json) {
     if (json.size() > config_bytes_max) {

@@ -7,6 +7,8 @@ namespace undercroft {
 
 namespace {
 
+constexpr usize quoted_length_max = 60;
+
 std::optional<u64> parse_number(std::string_view text, int base, usize digits_max) {
     u64 value = 0;
     if (text.empty() || text.size() > digits_max) {
@@ -36,6 +38,12 @@ void append_hexadecimal(std::string& text, u32 value, usize digits) {
         text += characters[value >> (4 * digits) & 15];
     }
 }
+
+struct TimeUnit {
+    std::string_view suffix;
+    u64 nanoseconds;
+};
+constexpr TimeUnit time_units[] = {{"ns", 1}, {"us", 1000}, {"ms", 1'000'000}, {"s", 1'000'000'000}};
 
 }  // namespace
 
@@ -96,6 +104,16 @@ std::optional<Guid> parse_guid(std::string_view text) {
     return guid;
 }
 
+std::string to_string(const Guid& guid) {
+    std::string text;
+    for (usize index = 0; index < guid.bytes.size(); ++index) {
+        bool dash = index == 4 || index == 6 || index == 8 || index == 10;
+        text += dash ? "-" : "";
+        append_hexadecimal(text, guid.bytes[index], 2);
+    }
+    return text;
+}
+
 bool is_key_name(std::string_view text) {
     if (text.empty() || text.size() > key_name_length_max || text.front() == '.') {
         return false;
@@ -128,9 +146,53 @@ std::optional<u64> parse_size(std::string_view text) {
     return *value << shift;
 }
 
+std::string size_text(u64 bytes) {
+    constexpr std::string_view suffixes = "KMGT";
+    usize suffix = 0;
+    while (suffix < suffixes.size() && bytes != 0 && bytes % kib == 0) {
+        bytes /= kib;
+        ++suffix;
+    }
+    return suffix == 0 ? decimal(bytes) : decimal(bytes) + suffixes[suffix - 1];
+}
+
+std::optional<u64> parse_duration(std::string_view text) {
+    if (text == "0") {
+        return 0;
+    }
+    for (const TimeUnit& unit : time_units) {
+        // "10ms" ends in "s" as well: the shorter suffix comes last, and then letters remain.
+        if (text.ends_with(unit.suffix)) {
+            std::optional<u64> value = parse_decimal(text.substr(0, text.size() - unit.suffix.size()));
+            if (value && *value <= ~u64{0} / unit.nanoseconds) {
+                return *value * unit.nanoseconds;
+            }
+        }
+    }
+    return std::nullopt;
+}
+
+std::string duration_text(u64 nanoseconds) {
+    const TimeUnit* best = &time_units[0];
+    for (const TimeUnit& unit : time_units) {
+        if (nanoseconds % unit.nanoseconds == 0) {
+            best = &unit;
+        }
+    }
+    return nanoseconds == 0 ? "0" : decimal(nanoseconds / best->nanoseconds) + std::string(best->suffix);
+}
+
 std::string decimal(u64 value) {
     char digits[20];
     return std::string(digits, std::to_chars(digits, digits + sizeof(digits), value).ptr);
+}
+
+std::string quoted(std::string_view text) {
+    std::string result = "\"";
+    for (char character : text.substr(0, quoted_length_max)) {
+        result += character >= ' ' && character != 0x7f ? character : '?';
+    }
+    return result + (text.size() > quoted_length_max ? "...\"" : "\"");
 }
 
 }  // namespace undercroft

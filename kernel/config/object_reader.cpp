@@ -7,7 +7,7 @@ namespace undercroft {
 
 namespace {
 
-constexpr usize quoted_length_max = 60;
+constexpr usize compared_length_max = 60;
 constexpr usize listed_max = 8;  // a line of the log is no place for more
 
 char lower(char character) {
@@ -35,9 +35,9 @@ usize edit_distance(std::string_view left, std::string_view right) {
 
 }  // namespace
 
-void ConfigReport::error(std::string path, std::string message) {
+void ConfigReport::error(std::string path, std::string message, LineSpan span) {
     if (++error_count_ <= config_errors_max) {
-        errors_.push_back({.path = std::move(path), .message = std::move(message)});
+        errors_.push_back({.path = std::move(path), .message = std::move(message), .span = span});
     }
 }
 
@@ -54,14 +54,6 @@ ConfigErrors ConfigReport::take_errors() {
     return std::move(errors_);
 }
 
-std::string quoted(std::string_view text) {
-    std::string result = "\"";
-    for (char character : text.substr(0, quoted_length_max)) {
-        result += character >= ' ' && character != 0x7f ? character : '?';
-    }
-    return result + (text.size() > quoted_length_max ? "...\"" : "\"");
-}
-
 bool equals_ignoring_case(std::string_view left, std::string_view right) {
     return std::equal(left.begin(), left.end(), right.begin(), right.end(),
                       [](char a, char b) { return lower(a) == lower(b); });
@@ -70,7 +62,7 @@ bool equals_ignoring_case(std::string_view left, std::string_view right) {
 std::optional<std::string_view> nearest(std::string_view text, std::span<const std::string_view> candidates) {
     std::optional<std::string_view> best;
     usize best_distance = std::max<usize>(2, text.size() / 2) + 1;
-    if (text.size() > quoted_length_max) {
+    if (text.size() > compared_length_max) {
         return best;
     }
     for (std::string_view candidate : candidates) {

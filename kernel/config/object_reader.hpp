@@ -20,7 +20,7 @@ inline constexpr usize object_properties_max = 64;
 /// Collects what is wrong.
 class ConfigReport {
 public:
-    void error(std::string path, std::string message);
+    void error(std::string path, std::string message, LineSpan span = {});
     void warning(std::string path, std::string message);
     /// How many errors there were so far: whether a part of the document was sound.
     usize error_count() const { return error_count_; }
@@ -33,8 +33,6 @@ private:
     usize error_count_ = 0;
 };
 
-/// `text` in quotes, shortened and with control characters replaced: for messages.
-std::string quoted(std::string_view text);
 /// The candidate that `text` was most likely meant to be, or nothing where none is near.
 std::optional<std::string_view> nearest(std::string_view text, std::span<const std::string_view> candidates);
 /// `; did you mean "x"?`, or `; known are "x", "y"`.
@@ -87,7 +85,10 @@ private:
 
 /// Reads a `disk` property: an object, or a text in the one-line grammar. Nothing where it has errors.
 std::optional<DiskConfig> read_disk(ConfigReport& report, const JsonValue& value, const std::string& path);
-/// Reads a `physical_devices` property.
-std::optional<DiskConfig> read_physical_devices(ConfigReport& report, const JsonValue& value, std::string path);
+/// Reads a `physical_devices` property; `chunk_kib` is the LUN's `chunk_size_in_kb`, 0 where it has none.
+std::optional<DiskConfig> read_physical_devices(ConfigReport& report, const JsonValue& value, std::string path,
+                                                u64 chunk_kib);
+/// Reports what is behind two disks at once.
+void check_owners(ConfigReport& report, const std::vector<StorageControllerConfig>& controllers);
 
 }  // namespace undercroft

@@ -16,16 +16,30 @@ struct alignas(page_size) PipelinePage {
 
 class FakeEnvironment final : public PipelineEnvironment {
 public:
-    std::optional<std::span<const std::byte>> key(std::string_view name) override {
+    Result<std::span<const std::byte>, Refusal> key(std::string_view name) override {
         auto found = keys.find(std::string(name));
-        return found == keys.end() ? std::nullopt : std::optional<std::span<const std::byte>>(found->second);
-    }
-    Task<DiskResult<Disk>> open_nvme(PciAddress device, u32 namespace_id) override {
-        ++opened;
-        if (device.device != 3 || namespace_id != 1) {
-            co_return fail(DiskError::gone);
+        if (found == keys.end()) {
+            return std::unexpected("there is no key " + quoted(name));
         }
-        co_return Disk::create(RamDisk::create({.sectors = 64, .sector_size = 4096, .id = {}}).value());
+        return std::span<const std::byte>(found->second);
+    }
+    std::optional<Refusal> refuse_backend(const DiskConfig& disk) override {
+        if (std::holds_alternative<NvmeDiskConfig>(disk.kind)) {
+            return std::nullopt;
+        }
+        return std::string(kind_name(disk)) + " is for others";
+    }
+    Task<Result<Disk, Refusal>> open_backend(const DiskConfig& disk, std::optional<Disk> below,
+                                             BounceSource* bounce) override {
+        ++opened_backends;
+        const auto* nvme = std::get_if<NvmeDiskConfig>(&disk.kind);
+        if (below || bounce != nullptr || nvme == nullptr || nvme->device.device != 3) {
+            co_return std::unexpected("the device is gone");
+        }
+        co_return Disk::create(RamDisk::create({.sectors = 64, .sector_size = 4096, .id = {}}).value()).value();
+    }
+    void opened(const DiskConfig& disk, const Disk&, const std::shared_ptr<DiskInterface>&) override {
+        order += std::string(kind_name(disk)) + " ";
     }
     BounceSource& bounce(usize nesting) override {
         REQUIRE(nesting < crypt_nesting_max);
@@ -34,7 +48,8 @@ public:
     u64 ram_disk_budget_bytes() override { return mib; }
 
     std::map<std::string, std::vector<std::byte>> keys;
-    usize opened = 0;
+    usize opened_backends = 0;
+    std::string order;
     std::vector<PipelinePage> memory{8};
     BouncePool pools[2] = {BouncePool({memory[0].bytes, 4 * page_size}), BouncePool({memory[4].bytes, 4 * page_size})};
 };
@@ -67,13 +82,13 @@ TEST_CASE("every bad key of a machine is reported before a device is touched") {
     CHECK(to_string(errors[1]) ==
           "storage_controllers[0].luns[0].disk.crypt.over.crypt.key: there is no key \"missing\"");
     CHECK(to_string(errors[2]) ==
-          "storage_controllers[0].luns[2].disk.key: key \"equal\" has two equal halves, which XTS forbids");
-    CHECK(environment.opened == 0);
+          "storage_controllers[0].luns[2].disk, column 1: key \"equal\" has two equal halves, which XTS forbids");
+    CHECK(environment.opened_backends == 0);
     SimulatedProcessors processors(1);
     auto built = processors.run(build_pipeline(configuration->storage_controllers[0].luns[0].disk, environment));
     REQUIRE_FALSE(built.has_value());
     CHECK(built.error().size() == 2);
-    CHECK(environment.opened == 0);
+    CHECK(environment.opened_backends == 0);
 }
 
 TEST_CASE("a pipeline of crypt over crypt over NVMe holds what is written") {
@@ -92,6 +107,7 @@ TEST_CASE("a pipeline of crypt over crypt over NVMe holds what is written") {
     CHECK(processors.run(disk->write(10, {&from, 1})).has_value());
     CHECK(processors.run(disk->read(10, {&into, 1})).has_value());
     CHECK(in == out);
+    CHECK(environment.order == "nvme crypt crypt ");
     environment.keys.clear();  // wiped after the pipelines are open
     CHECK(processors.run(disk->read(10, {&into, 1})).has_value());
 }
@@ -104,7 +120,18 @@ TEST_CASE("a device that does not open is an error with its path") {
     auto disk = processors.run(build_pipeline(config, environment));
     REQUIRE_FALSE(disk.has_value());
     REQUIRE(disk.error().size() == 1);
-    CHECK(to_string(disk.error()[0]) == "--disk: namespace 2 of 0000:00:04.0 cannot be opened: gone");
+    CHECK(to_string(disk.error()[0]) == "--disk, column 24: the device is gone");
+}
+
+TEST_CASE("what an environment does not have is said before anything is opened, with its place") {
+    FakeEnvironment environment;
+    environment.keys["k"] = some_key(1);
+    ConfigErrors errors = check_pipeline(
+        parse_disk("striped:(nvme:00:03.0/1,crypt:xts-aes-256:k:file:/a,block:/dev/b)").value(), environment);
+    REQUIRE(errors.size() == 2);
+    CHECK(to_string(errors[0]) == "column 45: file is for others");
+    CHECK(to_string(errors[1]) == "column 53: block is for others");
+    CHECK(environment.opened_backends == 0);
 }
 
 TEST_CASE("a memory disk keeps to its budget") {

@@ -1,5 +1,5 @@
 // Any bytes are either a configuration, whose disks survive the way through the one-line grammar, or a list of errors
-// that each say something.
+// that each say something and whose places lie in the line.
 #include <cstdlib>
 
 #include "kernel/config/configuration.hpp"
@@ -18,13 +18,31 @@ void check_errors(const ConfigErrors& errors) {
     require(!errors.empty() && errors.size() <= config_errors_max + 1);
     for (const ConfigError& error : errors) {
         require(!error.message.empty() && to_string(error).size() < 4096);
+        require(error.span.column <= disk_line_bytes_max + 1);
     }
 }
 
 void check_disk(const DiskConfig& disk) {
-    Result<DiskConfig, ConfigErrors> again = parse_disk(to_string(disk));
-    // What has other sectors than the grammar's 512 bytes may be refused there.
-    require(!again || to_string(*again) == to_string(disk));
+    std::string line = to_string(disk);
+    if (std::holds_alternative<EmptyDriveConfig>(disk.kind) || line.size() > disk_line_bytes_max) {
+        return;
+    }
+    Result<DiskConfig, ConfigErrors> again = parse_disk(line);
+    require(again.has_value() && *again == disk && to_string(*again) == line);
+}
+
+void check_line(std::string_view line) {
+    Result<DiskConfig, ConfigErrors> disk = parse_disk(line);
+    if (disk) {
+        check_disk(*disk);
+        return;
+    }
+    check_errors(disk.error());
+    for (const ConfigError& error : disk.error()) {
+        require(error.span.column <= line.size() + 1);
+        require(error.span.column == 0 || error.span.column - 1 + error.span.length <= line.size());
+        require((error.span.column == 0) == caret_lines(error, line).empty());
+    }
 }
 
 }  // namespace
@@ -37,15 +55,11 @@ extern "C" int LLVMFuzzerTestOneInput(const u8* data, usize size) {
     } else {
         for (const StorageControllerConfig& controller : configuration->storage_controllers) {
             for (const LunConfig& lun : controller.luns) {
-                require(lun.location >= 1 && lun.location <= namespace_id_max);
+                require(controller.protocol != StorageProtocol::nvme || lun.location >= 1);
                 check_disk(lun.disk);
             }
         }
     }
-    if (Result<DiskConfig, ConfigErrors> disk = parse_disk(text)) {
-        check_disk(*disk);
-    } else {
-        check_errors(disk.error());
-    }
+    check_line(text);
     return 0;
 }

@@ -156,18 +156,4 @@ TEST_CASE("a document is bounded in size") {
     CHECK(parse_errors(text) == "the document has 65537 bytes, and may have 65536\n");
 }
 
-TEST_CASE("the one-line grammar and its form are inverse") {
-    for (std::string_view text :
-         {"nvme:0000:00:03.0/1", "mem:65536", "crypt:xts-aes-256:demo:nvme:ffff:ff:1f.7/4294967294",
-          "crypt:xts-aes-256:a:crypt:xts-aes-256:b:mem:512"}) {
-        Result<DiskConfig, ConfigErrors> disk = parse_disk(text);
-        REQUIRE(disk.has_value());
-        CHECK(to_string(*disk) == text);
-    }
-    Result<DiskConfig, ConfigErrors> bad = parse_disk("crypt:aes:.:mem:1", "--disk");
-    REQUIRE_FALSE(bad.has_value());
-    CHECK(bad.error().size() == 3);  // cipher, key, size: all at once
-    CHECK(bad.error()[0].path.starts_with("--disk"));
-}
-
 }  // namespace undercroft

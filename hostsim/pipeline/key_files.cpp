@@ -1,0 +1,61 @@
+// Reading key files: the only copy is the one that is wiped.
+#include "hostsim/pipeline/key_files.hpp"
+
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+#include "kernel/config/identifiers.hpp"
+#include "kernel/crypto/wipe.hpp"
+
+namespace undercroft {
+
+namespace {
+
+std::unexpected<std::string> cannot_read(std::string_view path, int error) {
+    char text[256];
+    return std::unexpected("key file " + quoted(path) + " cannot be read: " + strerror_r(error, text, sizeof(text)));
+}
+
+}  // namespace
+
+Result<std::span<const std::byte>, std::string> KeyFiles::read(std::string_view path) {
+    for (const Key& key : keys_) {
+        if (key.path == path) {
+            return std::span<const std::byte>(key.bytes);
+        }
+    }
+    Key key{.path = std::string(path), .bytes = std::vector<std::byte>(bytes_max)};
+    // Not blocking: a pipe or device that nobody writes to is an error, not a wait.
+    int file = ::open(key.path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+    if (file < 0) {
+        return cannot_read(path, errno);
+    }
+    usize filled = 0;
+    ssize_t taken = 0;
+    int error = 0;
+    do {
+        taken = ::read(file, key.bytes.data() + filled, key.bytes.size() - filled);
+        error = taken < 0 ? errno : 0;
+        filled += taken > 0 ? static_cast<usize>(taken) : 0;
+    } while ((taken > 0 && filled < key.bytes.size()) || error == EINTR);
+    (void)::close(file);
+    if (error != 0) {
+        secure_wipe(key.bytes);
+        return cannot_read(path, error);
+    }
+    key.bytes.resize(filled);  // in place: smaller than before, so that nothing is copied
+    keys_.push_back(std::move(key));
+    return std::span<const std::byte>(keys_.back().bytes);
+}
+
+void KeyFiles::wipe() {
+    for (Key& key : keys_) {
+        secure_wipe(key.bytes);
+    }
+    keys_.clear();
+}
+
+}  // namespace undercroft
