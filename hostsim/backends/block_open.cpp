@@ -70,26 +70,26 @@ Result<BlockDeviceFacts, std::string> look_at(const FileDescriptor& file, bool r
     return facts;
 }
 
-Result<Disk, std::string> open_device(const std::string& path, const BlockDiskOptions& options) {
+Task<Result<Disk, std::string>> open_device(std::string path, BlockDiskOptions options) {
     struct stat status{};
     if (stat(path.c_str(), &status) == 0 && !S_ISBLK(status.st_mode)) {
-        return fail(std::string("is no block device: use file:PATH"));
+        co_return fail(std::string("is no block device: use file:PATH"));
     }
-    FileDescriptor file = TRY(
-        open_locked(path, {.direct = options.direct, .read_only = options.read_only, .exclusive = !options.read_only}));
-    BlockDeviceFacts facts = TRY(look_at(file, options.read_only));
+    OpenOptions how{.direct = options.direct, .read_only = options.read_only, .exclusive = !options.read_only};
+    FileDescriptor file = CO_TRY(co_await open_locked(path, how));
+    BlockDeviceFacts facts = CO_TRY(look_at(file, options.read_only));
     // The kernel gives the file system of the device's node, not the device; what it accepts is a logical block.
     DirectAlignment alignment{};
     if (options.direct) {
         alignment = {.memory = facts.sector_size, .offset = facts.sector_size};
     }
-    return disk_of(std::make_shared<BlockDisk>(std::move(file), alignment, facts));
+    co_return disk_of(std::make_shared<BlockDisk>(std::move(file), alignment, facts));
 }
 
 }  // namespace
 
 Task<Result<Disk, std::string>> open_block_disk(std::string path, BlockDiskOptions options) {
-    co_return open_device(path, options);
+    return open_device(std::move(path), options);
 }
 
 }  // namespace undercroft

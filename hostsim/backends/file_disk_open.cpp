@@ -42,13 +42,8 @@ Result<void, std::string> make_if_missing(const std::string& path, const FileDis
     return {};
 }
 
-Result<FileDiskParts, std::string> open_parts(const std::string& path, const FileDiskOptions& options) {
-    if (std::string problem = sector_size_problem(options.sector_size); !problem.empty()) {
-        return fail(std::move(problem));
-    }
-    TRY(make_if_missing(path, options));
-    FileDiskParts parts{.sector_size = options.sector_size, .read_only = options.read_only};
-    parts.file = TRY(open_locked(path, {.direct = options.direct, .read_only = options.read_only}));
+Result<FileDiskParts, std::string> look_at(FileDescriptor file, const FileDiskOptions& options) {
+    FileDiskParts parts{.file = std::move(file), .sector_size = options.sector_size, .read_only = options.read_only};
     parts.size_bytes = TRY(regular_file_size(parts.file));
     if (std::string problem = size_problem(parts.size_bytes, options.sector_size); !problem.empty()) {
         return fail(std::move(problem));
@@ -66,7 +61,12 @@ Result<FileDiskParts, std::string> open_parts(const std::string& path, const Fil
 }  // namespace
 
 Task<Result<Disk, std::string>> open_file_disk(std::string path, FileDiskOptions options) {
-    FileDiskParts parts = CO_TRY(open_parts(path, options));
+    if (std::string problem = sector_size_problem(options.sector_size); !problem.empty()) {
+        co_return fail(std::move(problem));
+    }
+    CO_TRY(make_if_missing(path, options));
+    OpenOptions how{.direct = options.direct, .read_only = options.read_only};
+    FileDiskParts parts = CO_TRY(look_at(CO_TRY(co_await open_locked(path, how)), options));
     co_return disk_of(std::make_shared<FileDisk>(std::move(parts)));
 }
 

@@ -11,6 +11,7 @@
 #include <filesystem>
 #include <vector>
 
+#include "kernel/async/wait_queue.hpp"
 #include "kernel/config/identifiers.hpp"
 
 namespace undercroft {
@@ -18,6 +19,8 @@ namespace undercroft {
 namespace {
 
 constexpr mode_t new_file_mode = 0644;
+constexpr u64 lock_wait_ns = 1 * nanoseconds_per_second;
+constexpr u64 lock_retry_ns = 20 * nanoseconds_per_millisecond;
 
 std::string open_problem(int error, const OpenOptions& options) {
     switch (error) {
@@ -46,6 +49,11 @@ bool lock(const FileDescriptor& file, bool read_only) {
     return fcntl(file.get(), F_OFD_SETLK, &range) == 0 || (errno != EAGAIN && errno != EACCES);
 }
 
+const char* locked_problem(bool read_only) {
+    return read_only ? "is open for writing in another process: stop that one first, or work on a copy"
+                     : "is in use by another process: stop that one first, or open it read-only in both";
+}
+
 std::string folder_of(const std::string& path) {
     std::string folder = std::filesystem::path(path).parent_path().string();
     return folder.empty() ? "." : folder;
@@ -66,20 +74,22 @@ bool fill(const FileDescriptor& file, u64 bytes, std::span<const std::byte> tail
 
 }  // namespace
 
-Result<FileDescriptor, std::string> open_locked(const std::string& path, const OpenOptions& options) {
+Task<Result<FileDescriptor, std::string>> open_locked(std::string path, OpenOptions options) {
     int flags = O_CLOEXEC | (options.read_only ? O_RDONLY : O_RDWR) | (options.direct ? O_DIRECT : 0) |
                 (options.exclusive ? O_EXCL : 0);
-    FileDescriptor file(open(path.c_str(), flags));
-    if (!file) {
-        return fail(open_problem(errno, options));
+    u64 deadline = Executor::current().now_ns() + lock_wait_ns;
+    for (;;) {
+        FileDescriptor file(open(path.c_str(), flags));
+        int error = file ? 0 : errno;
+        if (file && lock(file, options.read_only)) {
+            co_return file;
+        }
+        bool in_use = file || error == EBUSY;
+        if (!in_use || Executor::current().now_ns() >= deadline) {
+            co_return fail(file ? std::string(locked_problem(options.read_only)) : open_problem(error, options));
+        }
+        (void)co_await sleep_for(lock_retry_ns);
     }
-    if (!lock(file, options.read_only)) {
-        return fail(
-            options.read_only
-                ? std::string("is open for writing in another process: stop that one first, or work on a copy")
-                : std::string("is in use by another process: stop that one first, or open it read-only in both"));
-    }
-    return file;
 }
 
 bool sync_folder_of(const std::string& path) {

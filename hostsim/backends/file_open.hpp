@@ -13,8 +13,9 @@ struct OpenOptions {
     bool exclusive = false;
 };
 
-/// Opens and locks `path`. On failure: the reason, and what to do.
-Result<FileDescriptor, std::string> open_locked(const std::string& path, const OpenOptions& options);
+/// Opens and locks `path`. Who holds the lock gets a moment to give it back: a process that was killed keeps its files
+/// until the kernel has taken its io_uring down. On failure: the reason, and what to do.
+Task<Result<FileDescriptor, std::string>> open_locked(std::string path, OpenOptions options);
 
 /// Makes a sparse file of `bytes` at `path` with `tail` as its last bytes (of `bytes`), durable, with all of it there
 /// or no file at all. `exists` tells that failure from others.

@@ -56,10 +56,9 @@ Result<void, std::string> make_if_missing(const std::string& path, const Vhd1Dis
     return {};
 }
 
-Result<FileDiskParts, std::string> open_parts(const std::string& path, const Vhd1DiskOptions& options) {
-    TRY(make_if_missing(path, options));
-    FileDiskParts parts{.sector_size = vhd1_sector_bytes, .read_only = options.read_only};
-    parts.file = TRY(open_locked(path, {.direct = options.direct, .read_only = options.read_only}));
+Result<FileDiskParts, std::string> look_at(FileDescriptor file, const std::string& path,
+                                           const Vhd1DiskOptions& options) {
+    FileDiskParts parts{.file = std::move(file), .sector_size = vhd1_sector_bytes, .read_only = options.read_only};
     parts.size_bytes = TRY(regular_file_size(parts.file));
     Vhd1Info info = TRY(check_vhd1_file(path));  // through the page cache: direct I/O has wishes about alignment
     if (options.create_bytes && *options.create_bytes != info.size_bytes) {
@@ -88,7 +87,9 @@ Result<Vhd1Info, std::string> check_vhd1_file(const std::string& path) {
 }
 
 Task<Result<Disk, std::string>> open_vhd1_disk(std::string path, Vhd1DiskOptions options) {
-    FileDiskParts parts = CO_TRY(open_parts(path, options));
+    CO_TRY(make_if_missing(path, options));
+    OpenOptions how{.direct = options.direct, .read_only = options.read_only};
+    FileDiskParts parts = CO_TRY(look_at(CO_TRY(co_await open_locked(path, how)), path, options));
     co_return disk_of(std::make_shared<FileDisk>(std::move(parts)));
 }
 
