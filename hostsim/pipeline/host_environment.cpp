@@ -5,6 +5,7 @@
 
 #include "hostsim/backends/block_disk.hpp"
 #include "hostsim/backends/file_disk.hpp"
+#include "hostsim/backends/http_disk.hpp"
 #include "hostsim/backends/sqlite_layer.hpp"
 #include "hostsim/backends/vhd1_disk.hpp"
 #include "hostsim/platform/ring_platform.hpp"
@@ -51,6 +52,13 @@ Task<OpenedDisk> open_block(const BlockDeviceConfig& block) {
 Task<OpenedDisk> open_vhd1(const Vhd1DiskConfig& vhd) {
     Vhd1DiskOptions options{.direct = vhd.direct, .read_only = vhd.read_only, .create_bytes = vhd.create_bytes};
     co_return with_path(vhd.path, co_await open_vhd1_disk(vhd.path, options));
+}
+
+// An URL may hold a secret: its place in the configuration says which one it was.
+Task<OpenedDisk> open_blob(const BlobDiskConfig& blob) {
+    HttpDiskOptions options;
+    options.format = blob.format == BlobDiskConfig::Format::vhd1 ? BlobFormat::vhd1 : BlobFormat::flat;
+    co_return with_path("blob", co_await open_http_disk(blob.url, options));
 }
 
 Task<OpenedDisk> open_sqlite(const SqliteDiskConfig& sqlite) {
@@ -136,9 +144,6 @@ std::optional<Refusal> HostPipelineEnvironment::refuse_backend(const DiskConfig&
     if (std::holds_alternative<AutoCacheConfig>(disk.kind) && options_.cache_folder.empty()) {
         return "autocache: needs a folder; set HOME or XDG_CACHE_HOME";
     }
-    if (std::holds_alternative<BlobDiskConfig>(disk.kind)) {
-        return "blob: this program was built without HTTP";
-    }
     return std::nullopt;
 }
 
@@ -158,6 +163,9 @@ Task<Result<Disk, Refusal>> HostPipelineEnvironment::open_backend(const DiskConf
     }
     if (const auto* vhd = std::get_if<Vhd1DiskConfig>(&disk.kind)) {
         co_return co_await open_vhd1(*vhd);
+    }
+    if (const auto* blob = std::get_if<BlobDiskConfig>(&disk.kind)) {
+        co_return co_await open_blob(*blob);
     }
     if (const auto* sqlite = std::get_if<SqliteDiskConfig>(&disk.kind)) {
         co_return co_await open_sqlite(*sqlite);
