@@ -66,11 +66,11 @@ enum class AbortTasks : bool { no = false, yes = true };
 struct RegisterRequest {
     /// What this host says is its key now: 0, not registered. Nothing: whatever it is (SCSI: REGISTER AND IGNORE EXISTING
     /// KEY, NVMe: IEKEY).
-    std::optional<ReservationKey> current_key;
+    std::optional<ReservationKey> current_key = std::nullopt;
     /// 0 unregisters.
     ReservationKey new_key = 0;
     /// Whether registrations survive a loss of power from now on; nothing: as before.
-    std::optional<bool> persist_through_power_loss;
+    std::optional<bool> persist_through_power_loss = std::nullopt;
 };
 
 struct Registrant {

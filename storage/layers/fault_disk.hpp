@@ -41,13 +41,13 @@ enum class FaultAction : u8 {
 struct FaultRule {
     FaultOperations operations = all_fault_operations;
     /// Operations that touch it; nothing: everywhere. Flushes touch everything.
-    std::optional<SectorRange> range;
+    std::optional<SectorRange> range = std::nullopt;
     FaultAction action = FaultAction::fail;
-    std::optional<DiskError> error;  ///< `fail` needs one
-    u64 delay_ns = 0;                ///< `delay` needs one
-    u64 skip = 0;                    ///< so many matches pass first
-    u64 count = 0;                   ///< how often it acts; 0: without end
-    u64 one_in = 1;                  ///< of those left, one in so many, drawn from the seed
+    std::optional<DiskError> error = std::nullopt;  ///< `fail` needs one
+    u64 delay_ns = 0;                               ///< `delay` needs one
+    u64 skip = 0;                                   ///< so many matches pass first
+    u64 count = 0;                                  ///< how often it acts; 0: without end
+    u64 one_in = 1;                                 ///< of those left, one in so many, drawn from the seed
 };
 
 /// How often a rule acted, and how often it could have.

@@ -35,7 +35,7 @@ enum class BelowReads : u8 {
 struct LayerFacts {
     u32 sector_size = 512;           ///< bytes, as of a disk
     u32 physical_sector_size = 512;  ///< bytes, as of a disk
-    std::optional<std::array<std::byte, 16>> id;
+    std::optional<std::array<std::byte, 16>> id = std::nullopt;
     bool fua_respected = false;
     bool read_only = false;
     bool writes_only_absent = false;              ///< `Overwrite::only_absent` works

@@ -92,7 +92,7 @@ LayeredDisk::LayeredDisk(std::vector<LayerPlacement> layers, const LayeredDiskOp
     while (!layer(sized_).sector_count()) {
         ++sized_;
     }
-    known_sectors_ = sector_count();
+    known_sectors_ = stack_sectors();
     facts_ = combined_facts(options.read_only);
 }
 
@@ -129,26 +129,32 @@ u64 LayeredDisk::visible_sectors(usize index) const {
     return visible;
 }
 
+// The handle asks for the size before every operation.
+u64 LayeredDisk::sector_count() const {
+    u64 size = stack_sectors();
+    if (sized_ == 0 || size == known_sectors_.load(std::memory_order_acquire)) [[likely]] {
+        return size;
+    }
+    return notice_size();
+}
+
 // Tells the layers without a size of a smaller one. Whoever comes while the number is being changed sees it differ from
 // the size, and waits for the lock: nothing is written past the new end before what was there is forgotten.
-void LayeredDisk::notice_size() {
-    if (sized_ == 0 || sector_count() == known_sectors_.load(std::memory_order_acquire)) [[likely]] {
-        return;
-    }
+u64 LayeredDisk::notice_size() const {
     SpinlockGuard guard(size_lock_);
     u64 known = 0;
     u64 size = 0;
     do {
-        size = sector_count();
+        size = stack_sectors();
         known = std::max(known, known_sectors_.exchange(size, std::memory_order_acq_rel));
-    } while (sector_count() != size);
+    } while (stack_sectors() != size);
     for (usize index = 0; size < known && index < sized_; ++index) {
         layer(index).follow(size);
     }
+    return size;
 }
 
 Task<DiskResult<void>> LayeredDisk::write(u64 sector, SegmentList from, ForceUnitAccess fua, CancelToken cancel) {
-    notice_size();
     if (last_written_ == 0) [[likely]] {
         return layer(0).write(sector, from, Overwrite::everything, fua, cancel);
     }
@@ -199,7 +205,6 @@ Task<DiskResult<void>> LayeredDisk::flush_through(CancelToken cancel) {
 }
 
 Task<DiskResult<void>> LayeredDisk::unmap(SectorRange range, CancelToken cancel) {
-    notice_size();
     if (last_written_ == 0) {
         return layer(0).unmap(range, below_written(), cancel);
     }
@@ -208,7 +213,6 @@ Task<DiskResult<void>> LayeredDisk::unmap(SectorRange range, CancelToken cancel)
 
 Task<DiskResult<void>> LayeredDisk::write_zeroes(SectorRange range, bool allow_unmap, ForceUnitAccess fua,
                                                  CancelToken cancel) {
-    notice_size();
     if (last_written_ == 0) {
         return layer(0).write_zeroes(range, below_written(), allow_unmap, fua, cancel);
     }
@@ -227,7 +231,6 @@ Task<DiskResult<void>> LayeredDisk::zero_through(SectorRange range, bool allow_u
 }
 
 Task<DiskResult<BlockStatus>> LayeredDisk::block_status(SectorRange range, CancelToken cancel) {
-    notice_size();
     for (usize index = 0; index < layers_.size(); ++index) {
         u64 visible = visible_sectors(index);
         if (range.start >= visible) {
@@ -249,7 +252,7 @@ Task<DiskResult<BlockStatus>> LayeredDisk::block_status(SectorRange range, Cance
 
 Task<DiskResult<u64>> LayeredDisk::wait_for_resize(u64 known_sectors, CancelToken cancel) {
     DiskResult<u64> size = co_await layer(sized_).wait_for_resize(known_sectors, cancel);
-    notice_size();
+    (void)sector_count();
     co_return size;
 }
 

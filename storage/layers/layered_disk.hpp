@@ -46,7 +46,8 @@ public:
                                                             const LayeredDiskOptions& options = {});
 
     DiskFacts facts() const override { return facts_; }
-    u64 sector_count() const override { return *layers_[sized_].layer->sector_count(); }
+    /// Looking at the size is what makes layers without one forget what lies past a smaller one.
+    u64 sector_count() const override;
     Task<DiskResult<void>> read(u64 sector, SegmentList into, CancelToken cancel) override;
     Task<DiskResult<void>> write(u64 sector, SegmentList from, ForceUnitAccess fua, CancelToken cancel) override;
     Task<DiskResult<void>> flush(CancelToken cancel) override;
@@ -72,7 +73,8 @@ private:
     BelowReads below_written() const;
     DiskLayer& layer(usize index) const { return *layers_[index].layer; }
     u64 visible_sectors(usize index) const;
-    void notice_size();
+    u64 stack_sectors() const { return *layers_[sized_].layer->sector_count(); }
+    u64 notice_size() const;
     Task<DiskResult<void>> read_pieces(u64 sector, SegmentList into, CancelToken cancel);
     Task<DiskResult<void>> read_part(usize index, Run run, u64 skip_bytes, CancelToken cancel);
     Task<DiskResult<void>> read_from(usize index, Run run, CancelToken cancel);
@@ -91,8 +93,8 @@ private:
     u32 sector_size_;
     u32 sector_shift_;
     DiskFacts facts_;
-    std::atomic<u64> known_sectors_;  // the size that layers without one were last told of
-    Spinlock size_lock_;
+    mutable std::atomic<u64> known_sectors_;  // the size that layers without one were last told of
+    mutable Spinlock size_lock_;
 };
 
 }  // namespace undercroft

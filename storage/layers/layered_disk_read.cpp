@@ -22,7 +22,6 @@ struct LayeredDisk::Run {
 };
 
 Task<DiskResult<void>> LayeredDisk::read(u64 sector, SegmentList into, CancelToken cancel) {
-    notice_size();
     u64 count = total_bytes(into) >> sector_shift_;
     if (count > PresenceMap::sectors_max) {
         return read_pieces(sector, into, cancel);

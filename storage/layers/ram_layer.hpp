@@ -10,11 +10,11 @@
 namespace undercroft {
 
 struct RamLayerOptions {
-    std::optional<u64> sectors;         ///< nothing: as large as the layer below
-    u32 sector_size = 512;              ///< bytes; power of two, 512 to 64 KiB
-    u32 physical_sector_size = 0;       ///< bytes; 0: as `sector_size`
-    u64 memory_budget_bytes = ~u64{0};  ///< what chunks and their tables may take
-    std::optional<std::array<std::byte, 16>> id;
+    std::optional<u64> sectors = std::nullopt;  ///< nothing: as large as the layer below
+    u32 sector_size = 512;                      ///< bytes; power of two, 512 to 64 KiB
+    u32 physical_sector_size = 0;               ///< bytes; 0: as `sector_size`
+    u64 memory_budget_bytes = ~u64{0};          ///< what chunks and their tables may take
+    std::optional<std::array<std::byte, 16>> id = std::nullopt;
 };
 
 class RamLayer final : public DiskLayer {

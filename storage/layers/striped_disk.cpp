@@ -280,13 +280,20 @@ Task<DiskResult<void>> StripedDisk::eject() {
 
 namespace {
 
-/// Waits on one member; the first that ends ends the others.
-Task<void> watch_member(const Disk& member, u64 known_sectors, TaskGroup& group, std::optional<DiskError>& error) {
-    DiskResult<u64> size = co_await member.wait_for_resize(known_sectors, group.token());
-    if (!size && size.error() != DiskError::cancelled) {
-        error = size.error();
+struct SizeWatch {
+    TaskGroup group;
+    bool has_ended = false;
+    std::optional<DiskError> error;
+};
+
+/// Waits on one member; the first that ends ends the others, and its error counts.
+Task<void> watch_member(const Disk& member, u64 known_sectors, SizeWatch& watch) {
+    DiskResult<u64> size = co_await member.wait_for_resize(known_sectors, watch.group.token());
+    if (!watch.has_ended && !size) {
+        watch.error = size.error();
     }
-    group.stop();
+    watch.has_ended = true;
+    watch.group.stop();
 }
 
 }  // namespace
@@ -300,19 +307,19 @@ Task<DiskResult<u64>> StripedDisk::wait_for_resize(u64 known_sectors, CancelToke
         if (u64 size = sector_count(); size != known_sectors) {
             co_return size;
         }
-        TaskGroup group;
-        std::optional<DiskError> error;
+        SizeWatch watch;
         for (usize member = 0; member < members_.size(); ++member) {
-            group.spawn(watch_member(members_[member], sizes[member], group, error));
+            watch.group.spawn(watch_member(members_[member], sizes[member], watch));
         }
-        bool was_cancelled = !co_await group.join({.cancel = cancel});
-        group.stop();
-        (void)co_await group.join();
+        bool was_cancelled = !co_await watch.group.join({.cancel = cancel});
+        watch.has_ended = watch.has_ended || was_cancelled;
+        watch.group.stop();
+        (void)co_await watch.group.join();
         if (was_cancelled) {
             co_return fail(DiskError::cancelled);
         }
-        if (error) {
-            co_return fail(*error);
+        if (watch.error) {
+            co_return fail(*watch.error);
         }
     }
 }

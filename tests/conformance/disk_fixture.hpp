@@ -1,5 +1,9 @@
-// One disk with everything it stands on, as the conformance suite meets it. Each kind of disk adds a factory to
-// `all_disks` in disk_factories.cpp.
+// One disk with everything it stands on, as the conformance suite meets it, and how a kind of disk joins the suite:
+//
+//     const RegisterDisks disks{{.name = "file, 512", .make = [](const DiskRecipe& recipe) { ... }}};
+//
+// in a source that `undercroft_conformance_disks` (CMakeLists.txt) adds, from whichever folder under tests/. Disks that
+// stand on others register as wrappers too, which the suite puts over disks that fail and that keep books.
 #pragma once
 
 #include <algorithm>
@@ -10,32 +14,53 @@
 #include <vector>
 
 #include "hostsim/platform/virtual_platform.hpp"
+#include "storage/bounce_pool.hpp"
 #include "storage/disk.hpp"
 
 namespace undercroft::test {
 
-/// The base of every fixture: executor and virtual time. Derived fixtures own what is below the disk, and release
-/// `disk` before it.
+/// The base of every fixture. Derived fixtures own what is below the disk, and release `disk` before it.
 class DiskFixture {
 public:
     virtual ~DiskFixture() = default;
 
-    SimulatedProcessors processors{1};
     std::optional<Disk> disk;
-    /// Changes the size at the bottom of the stack; empty where that cannot be done.
+    /// Changes the size at the bottom of the stack, so that the disk's becomes `sectors` (a multiple of 8); empty where that
+    /// cannot be done. Called on the executor and outside of it.
     std::function<void(u64 sectors)> resize;
 
-    /// Runs `task` to its end; a hang is a panic with a limit of one virtual hour.
+    /// Where the disk's operations run.
+    virtual Executor& executor() = 0;
+    /// Runs that executor, and whatever else there is, until `done`. A hang ends the test.
+    virtual void run_until(const std::function<bool()>& done) = 0;
+
+    /// Runs `task` to its end.
     template <typename T>
     T run(Task<T> task) {
-        return processors.run(std::move(task), 0, processors.now_ns() + 3600 * nanoseconds_per_second);
+        std::optional<T> result;
+        {
+            CurrentExecutorScope scope(executor());
+            detail::run_root(std::move(task), result);
+        }
+        run_until([&] { return result.has_value(); });
+        return std::move(*result);
     }
     u32 sector_size() const { return disk->sector_size(); }
 };
 
+/// In virtual time: a hang is a panic after one virtual hour.
+class VirtualTimeFixture : public DiskFixture {
+public:
+    Executor& executor() override { return processors.executor(0); }
+    void run_until(const std::function<bool()>& done) override {
+        processors.run_until(done, processors.now_ns() + 3600 * nanoseconds_per_second);
+    }
+    SimulatedProcessors processors{1};
+};
+
 struct DiskRecipe {
     bool read_only = false;
-    u64 sectors = 512;
+    u64 sectors = 512;  ///< a multiple of 8
 };
 
 struct DiskFactory {
@@ -44,7 +69,41 @@ struct DiskFactory {
     bool makes_read_only = true;  ///< whether `DiskRecipe::read_only` is obeyed
 };
 
+/// Page-aligned bounce memory.
+class BounceMemory {
+public:
+    explicit BounceMemory(usize pages) : pages_(pages), pool({pages_[0].bytes, sizeof(Page) * pages}) {}
+
+private:
+    struct alignas(page_size) Page {
+        std::byte bytes[page_size];
+    };
+    std::vector<Page> pages_;
+
+public:
+    BouncePool pool;
+};
+
+/// A disk that stands on one other.
+struct DiskWrapper {
+    std::string name;
+    /// Puts it over `below`, of 512 or 4096-byte sectors and a multiple of 8 sectors. `bounce` outlives it.
+    std::function<Disk(Disk below, BounceSource& bounce)> wrap;
+    bool forwards_reservations = true;
+};
+
 const std::vector<DiskFactory>& all_disks();
+const std::vector<DiskWrapper>& all_wrappers();
+
+class RegisterDisks {
+public:
+    RegisterDisks(std::initializer_list<DiskFactory> factories);
+};
+
+class RegisterWrappers {
+public:
+    RegisterWrappers(std::initializer_list<DiskWrapper> wrappers);
+};
 
 /// A buffer of its own, cut into segments at arbitrary places.
 class SplitBuffer {

@@ -12,7 +12,7 @@ namespace {
 
 constexpr usize crypt_bounce_bytes = 5 * page_size;  // little, so that requests come in pieces
 
-class NvmeFixture final : public DiskFixture {
+class NvmeFixture final : public VirtualTimeFixture {
 public:
     NvmeFixture(const DiskRecipe& recipe, u32 sector_size, bool encrypted) : executors_(processors.executors()) {
         auto ram = RamDisk::create({.sectors = recipe.sectors, .sector_size = sector_size, .id = {}}).value();
@@ -50,10 +50,21 @@ private:
     std::unique_ptr<BouncePool> pool_;
 };
 
-}  // namespace
-
-std::unique_ptr<DiskFixture> make_nvme_fixture(const DiskRecipe& recipe, u32 sector_size, bool encrypted) {
-    return std::make_unique<NvmeFixture>(recipe, sector_size, encrypted);
+DiskFactory nvme_disk(const char* name, u32 sector_size, bool encrypted) {
+    return {.name = name,
+            .make = [=](const DiskRecipe& recipe) -> std::unique_ptr<DiskFixture> {
+                return std::make_unique<NvmeFixture>(recipe, sector_size, encrypted);
+            },
+            .makes_read_only = false};
 }
+
+const RegisterDisks disks{
+    nvme_disk("NVMe disk, 512", 512, false),
+    nvme_disk("NVMe disk, 4096", 4096, false),
+    nvme_disk("crypt over NVMe disk, 512", 512, true),
+    nvme_disk("crypt over NVMe disk, 4096", 4096, true),
+};
+
+}  // namespace
 
 }  // namespace undercroft::test
