@@ -17,13 +17,13 @@ void ReplyQueue::Sending::await_suspend(std::coroutine_handle<> waiter) {
     queue_.pending_.notify_one();
 }
 
-// Takes whole replies; `end` becomes the first that did not fit. At least one always fits. A message that goes on is the
-// last of its batch, and alone afterwards.
-usize ReplyQueue::gather(Sending*& end) {
+// Takes whole replies; returns the number of pieces, and of replies in `replies`: more may be queued while these are
+// sent. At least one always fits. A message that goes on is the last of its batch, and alone afterwards.
+usize ReplyQueue::gather(usize& replies) {
     usize count = 0;
     usize bytes = 0;
-    Sending* at = first_;
-    for (; at != nullptr; at = at->next_) {
+    replies = 0;
+    for (Sending* at = first_; at != nullptr; at = at->next_) {
         const Reply& reply = at->reply_;
         bool full = count + 1 + reply.data.size() > pieces_max || (count > 0 && bytes >= batch_bytes_max);
         if (full || (count > 0 && stream_owner_ != nullptr)) {
@@ -37,14 +37,14 @@ usize ReplyQueue::gather(Sending*& end) {
             pieces_[count++] = {.iov_base = segment.data, .iov_len = segment.size};
             bytes += segment.size;
         }
+        ++replies;
         stream_owner_ = reply.continues ? reply.owner : nullptr;
     }
-    end = at;
     return count;
 }
 
-void ReplyQueue::finish(Sending* until) {
-    while (first_ != until) {
+void ReplyQueue::finish(usize replies) {
+    for (; replies > 0 && first_ != nullptr; --replies) {
         Sending* sent = first_;
         first_ = sent->next_;
         Executor::current().post(*sent);
@@ -62,16 +62,16 @@ Task<void> ReplyQueue::run(CancelSource& on_failure) {
         if (!can_send() || failed_) {
             break;
         }
-        Sending* end = nullptr;
-        usize count = gather(end);
+        usize replies = 0;
+        usize count = gather(replies);
         ++send_count_;
         if (co_await stream_.send({pieces_, count}, on_failure.token()) < 0) {
             failed_ = true;
             break;
         }
-        finish(end);
+        finish(replies);
     }
-    finish(nullptr);
+    finish(~usize{0});
     if (failed_) {
         on_failure.cancel();
     }

@@ -73,8 +73,8 @@ private:
     bool can_send() const {
         return first_ != nullptr && (stream_owner_ == nullptr || first_->reply_.owner == stream_owner_);
     }
-    usize gather(Sending*& end);
-    void finish(Sending* until);
+    usize gather(usize& replies);
+    void finish(usize replies);
 
     ByteStream& stream_;
     WaitQueue pending_;
