@@ -6,6 +6,7 @@
 #include "storage/layers/fault_disk.hpp"
 #include "storage/layers/layered_disk.hpp"
 #include "storage/layers/ram_layer.hpp"
+#include "storage/layers/reservations_disk.hpp"
 #include "storage/layers/striped_disk.hpp"
 #include "storage/layers/whole_disk_layer.hpp"
 #include "tests/conformance/disk_fixture.hpp"
@@ -115,6 +116,18 @@ Disk difference_over_cache(Disk below, BounceSource& bounce) {
                    read_only, bounce);
 }
 
+Disk with_reservations(Disk below, BounceSource&) { return handle(ReservationsDisk::create(std::move(below))); }
+
+/// One of two registered hosts, so that operations are looked at, and kept in the books, one by one.
+Disk shared_reservations(Disk below, BounceSource&) {
+    const ReservationState before{.persists_through_power_loss = true,
+                                  .registrant_count = 2,
+                                  .registrants = {Registrant{.host = {std::byte{1}}, .key = 11, .is_holder = false},
+                                                  Registrant{.host = {std::byte{2}}, .key = 22, .is_holder = false}}};
+    auto registry = std::make_shared<ReservationRegistry>(nullptr, before);
+    return handle(ReservationsDisk::create(std::move(below), std::move(registry), {std::byte{1}}));
+}
+
 /// Half of the sectors on `below`, half elsewhere.
 Disk striped(Disk below, BounceSource&) {
     auto other = RamDisk::create({.sectors = below.sector_count(), .sector_size = below.sector_size(), .id = {}});
@@ -214,6 +227,8 @@ const RegisterWrappers wrappers{
     {.name = "a layer alone", .wrap = only_layer},
     {.name = "write-through cache", .wrap = write_through_cache},
     {.name = "three layers", .wrap = three_layers},
+    {.name = "reservations", .wrap = with_reservations, .forwards_reservations = false},
+    {.name = "reservations, registered", .wrap = shared_reservations, .forwards_reservations = false},
     {.name = "striped", .wrap = striped, .forwards_reservations = false},
     {.name = "crypt over striped",
      .wrap = [](Disk below, BounceSource& bounce) { return crypt(striped(std::move(below), bounce), bounce); },
@@ -231,6 +246,9 @@ const RegisterDisks disks{
     stack("crypt over a disk that cannot tell holes", 512, {hide_holes, slow, crypt}),
     stack("delay over RAM disk", 512, {delay}),
     stack("fault over RAM disk", 4096, {fault}),
+    stack("reservations over RAM disk", 512, {with_reservations}),
+    stack("shared reservations over slow RAM disk", 4096, {slow, shared_reservations}),
+    stack("crypt over shared reservations over delay over RAM disk", 512, {delay, shared_reservations, crypt}),
     stack("a layer alone", 512, {only_layer}),
     stack("a layer alone that cannot tell holes", 4096, {hide_holes, only_layer}),
     stack("RAM layer over RAM disk", 512, {difference}),

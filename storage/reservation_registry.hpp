@@ -1,0 +1,124 @@
+// Persistent reservations of one medium, in memory: who is registered under which key, and who holds what. Several hosts,
+// each with a `ReservationsDisk` of its own over the same registry. The rules are those of SPC-4 5.13 (NVMe Base 2.0 8.19
+// says the same in other words); storage/reservations.hpp has the vocabulary.
+//
+// May be used on several virtual processors; a spin lock guards the state, and nothing but the store is waited for.
+// Leaves out telling hosts of changes (unit attentions, reservation notifications).
+#pragma once
+
+#include <array>
+#include <memory>
+
+#include "kernel/async/event.hpp"
+#include "kernel/base/spinlock.hpp"
+#include "storage/disk_size.hpp"
+#include "storage/reservations.hpp"
+
+namespace undercroft {
+
+/// All there is to remember.
+struct ReservationState {
+    static constexpr usize registrants_max = 64;
+
+    u64 version = 0;  ///< counts changes; only grows
+    u32 generation = 0;
+    ReservationType type = ReservationType::none;
+    bool persists_through_power_loss = false;
+    usize registrant_count = 0;
+    std::array<Registrant, registrants_max> registrants = {};  ///< in the order of registration
+
+    std::span<const Registrant> list() const { return std::span(registrants).first(registrant_count); }
+};
+
+/// Where a state is kept that must survive a loss of power.
+class ReservationStore {
+public:
+    virtual ~ReservationStore() = default;
+    /// Makes `state` durable. Calls may overlap and come from any executor: one with a lower version than the last is
+    /// late, and must not undo it. A state that does not persist is saved as well, so that an older one is forgotten.
+    virtual Task<DiskResult<void>> save(ReservationState state, CancelToken cancel) = 0;
+};
+
+enum class ReservationAccess : u8 { read, write };
+
+class ReservationRegistry {
+public:
+    class InFlight;
+
+    /// `store`, if any, outlives the registry. `before`: what was saved there last; taken up where it persists.
+    explicit ReservationRegistry(ReservationStore* store = nullptr, const ReservationState& before = {});
+    ReservationRegistry(const ReservationRegistry&) = delete;
+    ReservationRegistry& operator=(const ReservationRegistry&) = delete;
+    ~ReservationRegistry();
+
+    bool has_store() const { return store_ != nullptr; }
+    ReservationState state() const;
+    /// Nobody is registered, so that nothing can conflict.
+    bool is_quiet() const { return is_quiet_.load(std::memory_order_acquire); }
+
+    /// The operations of `PersistentReservations`, for `host`. A change that could not be saved holds nevertheless, and
+    /// ends with the store's error.
+    Task<DiskResult<void>> register_key(ReservationHostId host, RegisterRequest request, CancelToken cancel);
+    Task<DiskResult<void>> reserve(ReservationHostId host, ReservationKey key, ReservationType type,
+                                   CancelToken cancel);
+    Task<DiskResult<void>> release(ReservationHostId host, ReservationKey key, ReservationType type,
+                                   CancelToken cancel);
+    Task<DiskResult<void>> clear(ReservationHostId host, ReservationKey key, CancelToken cancel);
+    Task<DiskResult<void>> preempt(ReservationHostId host, ReservationKey key, ReservationKey victim,
+                                   ReservationType type, AbortTasks abort, CancelToken cancel);
+
+    /// Whether `host` may do this now. If so, and it is registered, `flight` is known from now on, and may be aborted.
+    bool admit(ReservationHostId host, ReservationAccess access, InFlight& flight);
+    /// The operation has ended: `flight` may go when this has. Returns whether it was aborted.
+    Task<bool> finish(InFlight& flight);
+
+private:
+    Registrant* find(const ReservationHostId& host);
+    bool is_registered(const ReservationHostId& host, ReservationKey key);
+    void remove(usize index);
+    void release_now();
+    void hold(Registrant& holder, ReservationType type);
+    void changed(bool counts_as_generation);
+    DiskResult<void> register_now(const ReservationHostId& host, const RegisterRequest& request);
+    DiskResult<void> reserve_now(const ReservationHostId& host, ReservationKey key, ReservationType type);
+    DiskResult<void> release_if_held(const ReservationHostId& host, ReservationKey key, ReservationType type);
+    DiskResult<void> clear_now(const ReservationHostId& host, ReservationKey key);
+    DiskResult<void> preempt_now(const ReservationHostId& host, ReservationKey key, ReservationKey victim,
+                                 ReservationType type, AbortTasks abort);
+    usize remove_others(const ReservationHostId& host, ReservationKey victim, AbortTasks abort);
+    void abort_in_flight(const ReservationHostId& host);
+    template <typename Change>
+    Task<DiskResult<void>> save_after(Change change, CancelToken cancel);
+    Task<DiskResult<void>> save(ReservationState state, CancelToken cancel);
+
+    ReservationStore* store_;
+    mutable Spinlock lock_;
+    ReservationState state_;
+    std::atomic<bool> is_quiet_{true};
+    InFlight* first_ = nullptr;
+    u64 aborting_ = 0;          // operations that were told to end and have not yet
+    DiskSize aborts_ended_{0};  // not a size: a number that can be waited for from any executor
+};
+
+/// One operation of a registered host, in its coroutine's frame. Its token asks when the caller's does, and when the
+/// host is preempted with abort, from whichever processor.
+class ReservationRegistry::InFlight : private Work, private CancelRegistration {
+public:
+    explicit InFlight(CancelToken callers);
+    CancelToken token() { return source_.token(); }
+
+private:
+    friend class ReservationRegistry;
+    static void run(Work& self);
+    static void on_cancel(CancelRegistration& self) { static_cast<InFlight&>(self).source_.cancel(); }
+
+    Executor& executor_;
+    CancelSource source_;
+    ReservationHostId host_ = {};
+    bool aborted_ = false;  // under the registry's lock; its post is on its way, or has run
+    Event abort_arrived_;
+    InFlight* next_ = nullptr;
+    InFlight** link_ = nullptr;  // what points here; null where the registry does not know it
+};
+
+}  // namespace undercroft
