@@ -50,11 +50,13 @@ constexpr u32 leaf6_eax_always_running_timer = bit(2);
 
 // TLFS 2.4.4: privileges of the partition.
 constexpr u32 privilege_reference_counter = bit(1);
+constexpr u32 privilege_apic_msrs = bit(4);
 constexpr u32 privilege_hypercall_msrs = bit(5);
 constexpr u32 privilege_vp_index = bit(6);
 constexpr u32 privilege_reference_tsc = bit(9);
 constexpr u32 privilege_frequency_msrs = bit(11);
 constexpr u32 feature_frequency_msrs = bit(8);
+constexpr u32 hint_apic_msrs = bit(3);
 constexpr u32 hint_relaxed_timing = bit(5);
 
 CpuidValues hypervisor_leaf(u32 leaf, const CpuidContext& context) {
@@ -66,11 +68,11 @@ CpuidValues hypervisor_leaf(u32 leaf, const CpuidContext& context) {
     case 2:
         return {0, 0x000A'0000};
     case 3:
-        return {privilege_reference_counter | privilege_hypercall_msrs | privilege_vp_index | privilege_reference_tsc |
-                    privilege_frequency_msrs,
+        return {privilege_reference_counter | privilege_apic_msrs | privilege_hypercall_msrs | privilege_vp_index |
+                    privilege_reference_tsc | privilege_frequency_msrs,
                 0, 0, feature_frequency_msrs};
     case 4:
-        return {hint_relaxed_timing, 0xFFFF'FFFF};  // never notify of long spin waits
+        return {hint_apic_msrs | hint_relaxed_timing, 0xFFFF'FFFF};  // never notify of long spin waits
     case 5:
         return {vtl2::vps_max, context.vp_count};
     default:

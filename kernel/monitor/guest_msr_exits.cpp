@@ -83,6 +83,10 @@ Result<u64> VirtualProcessor::read_guest_msr(u32 number) {
         return guest_apic_.base();
     case msr::tsc_deadline:
         return guest_apic_.tsc_deadline();
+    case tlfs::msr_interrupt_command:
+        return guest_apic_.command();
+    case tlfs::msr_task_priority:
+        return guest_apic_.read(apic::task_priority, arch::read_tsc(), false);
     case msr::efer:
         return save.efer & ~arch::efer_bit::secure_vm;
     case msr::pat:
@@ -102,7 +106,7 @@ Result<u64> VirtualProcessor::read_guest_msr(u32 number) {
     case tlfs::msr_apic_frequency:
         return machine.tsc_frequency_hz >> LocalApic::timer_shift;
     case tlfs::msr_vp_assist_page:
-        return guest_assist_msr_;
+        return guest_assist_.msr();
     default:
         return guest_msrs_.read(number);
     }
@@ -139,8 +143,13 @@ Result<void> VirtualProcessor::write_guest_msr(u32 number, u64 value) {
     case tlfs::msr_reference_tsc:
         return machine.guest_hypervisor.set_reference_tsc(value);
     case tlfs::msr_vp_assist_page:
-        guest_assist_msr_ = value;
-        return {};  // no enlightenment uses it
+        return set_guest_assist_page(value);
+    case tlfs::msr_end_of_interrupt:
+        return write_guest_apic(apic::end_of_interrupt, 0, false);
+    case tlfs::msr_interrupt_command:
+        return write_guest_command(value);
+    case tlfs::msr_task_priority:
+        return write_guest_apic(apic::task_priority, value, false);
     default:
         return guest_msrs_.write(number, value);
     }
@@ -156,6 +165,33 @@ Result<void> VirtualProcessor::set_guest_efer(u64 value) {
     }
     save.efer = (value & efer_writable) | fixed | arch::efer_bit::secure_vm;
     return {};
+}
+
+/// Enables VTL0's VP assist page, of which the first dword is used. `access_denied` where it is not in guest RAM.
+Result<void> VirtualProcessor::set_guest_assist_page(u64 value) {
+    constexpr u64 enable = 1;
+    constexpr u64 page_mask = ~u64{page_size - 1};
+    u32* field = nullptr;
+    if ((value & enable) != 0) {
+        auto page = machine.memory.guest_to_machine(value & page_mask, page_size);
+        if (!page) {
+            return fail(Error::access_denied);
+        }
+        // SAFETY: guest RAM is identity-mapped for the monitor.
+        field = reinterpret_cast<u32*>(*page);
+    }
+    guest_assist_.set(value, field);
+    return {};
+}
+
+/// HV_X64_MSR_ICR has the destination where the memory-mapped register has it, in either mode.
+Result<void> VirtualProcessor::write_guest_command(u64 value) {
+    constexpr u64 low = 0xFFFF'FFFF;
+    if (guest_apic_.is_x2apic()) {
+        return write_guest_apic(apic::interrupt_command, (value >> 56 << 32) | (value & low), false);
+    }
+    TRY(write_guest_apic(apic::interrupt_command_high, value >> 32, true));
+    return write_guest_apic(apic::interrupt_command, value & low, true);
 }
 
 /// Writes a register of this VP's VTL0 APIC and does what follows from it.

@@ -1,5 +1,6 @@
 // Events into a level: interrupts, NMI, exceptions, and what an exit interrupted. Source: AMD64 Architecture
 // Programmer's Manual volume 2, sections 15.20 and 15.21.
+#include "arch/x86_64/cpu.hpp"
 #include "arch/x86_64/registers.hpp"
 #include "kernel/monitor/machine.hpp"
 
@@ -76,6 +77,7 @@ void VirtualProcessor::prepare_guest_injection() {
         auto priority = static_cast<unsigned>(request >> 4);
         request_window(guest_, priority_equal_is_taken && priority > 0 ? priority - 1 : priority, false);
     }
+    guest_assist_.offer(guest_apic_);
 }
 
 void VirtualProcessor::prepare_image_injection() {
@@ -109,6 +111,10 @@ void VirtualProcessor::save_interrupted_event(Level& level) {
     control.event_injection = 0;
     if (&level != &guest_) {
         return;
+    }
+    if (guest_assist_.take_back()) {
+        // An edge, with nothing behind it: its end has no effect to carry out.
+        [[maybe_unused]] auto effect = guest_apic_.write(apic::end_of_interrupt, 0, arch::read_tsc(), false);
     }
     auto cr8 = static_cast<u8>(control.virtual_interrupt & 0xF);
     bool window = (control.virtual_interrupt & svm::virtual_interrupt::ignore_task_priority) == 0;

@@ -350,6 +350,20 @@ int LocalApic::deliverable() const {
     return vector >= 0 && (vector & 0xF0) > (processor_priority() & 0xF0) ? vector : -1;
 }
 
+bool LocalApic::is_last_interrupt() const {
+    int vector = highest_in_service();
+    if (vector < 0 || highest_request() >= 0) {
+        return false;
+    }
+    auto index = static_cast<usize>(vector) / 32;
+    u32 bit = 1u << (vector % 32);
+    u32 others = in_service_[index] & ~bit;
+    for (usize i = 0; i < index; ++i) {
+        others |= in_service_[i];
+    }
+    return others == 0 && (trigger_[index].load(std::memory_order_relaxed) & bit) == 0;
+}
+
 void LocalApic::acknowledge(u8 vector) {
     u32 bit = 1u << (vector % 32);
     request_[vector / 32].fetch_and(~bit, std::memory_order_acq_rel);

@@ -49,6 +49,8 @@ public:
     Result<u64> read(u32 reg, u64 tsc, bool memory_mapped) const;
     Result<Effect> write(u32 reg, u64 value, u64 tsc, bool memory_mapped);
 
+    /// The interrupt command as it was last written: destination above, in the mode's own place.
+    u64 command() const { return command_; }
     u64 base() const { return base_; }
     /// APIC_BASE. `access_denied` for a transition that the architecture forbids.
     Result<void> set_base(u64 value);
@@ -71,6 +73,8 @@ public:
     int deliverable() const;
     /// Highest requested vector, whatever the priorities; -1: none.
     int highest_request() const;
+    /// Whether one edge-triggered interrupt is in service and nothing waits behind it: its end changes nothing else.
+    bool is_last_interrupt() const;
     /// The vector goes from requested to in service.
     void acknowledge(u8 vector);
 

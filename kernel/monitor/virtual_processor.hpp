@@ -12,6 +12,7 @@
 #include "arch/x86_64/interrupts.hpp"
 #include "arch/x86_64/svm.hpp"
 #include "kernel/base/result.hpp"
+#include "kernel/monitor/apic_assist.hpp"
 #include "kernel/monitor/guest_msrs.hpp"
 #include "kernel/monitor/image_apic.hpp"
 #include "kernel/monitor/local_apic.hpp"
@@ -126,6 +127,8 @@ private:
     Result<void> write_guest_msr(u32 msr, u64 value);
     Result<void> write_guest_apic(u32 reg, u64 value, bool memory_mapped);
     Result<void> set_guest_efer(u64 value);
+    Result<void> set_guest_assist_page(u64 value);
+    Result<void> write_guest_command(u64 value);
 
     // image_exits.cpp
     void handle_image_exit();
@@ -160,7 +163,7 @@ private:
     LocalApic guest_apic_;
     ImageApic image_apic_;
     GuestMsrs guest_msrs_;
-    u64 guest_assist_msr_ = 0;
+    ApicAssist guest_assist_;
     bool nmi_blocked_ = false;
     /// Level-triggered vectors that VTL0 acknowledged and VTL2 has not heard of.
     u64 acknowledged_levels_[4] = {};

@@ -63,6 +63,9 @@ enum Msr : u32 {
     msr_reference_tsc = 0x4000'0021,
     msr_tsc_frequency = 0x4000'0022,
     msr_apic_frequency = 0x4000'0023,
+    msr_end_of_interrupt = 0x4000'0070,
+    msr_interrupt_command = 0x4000'0071,
+    msr_task_priority = 0x4000'0072,
     msr_vp_assist_page = 0x4000'0073,
 };
 
