@@ -15,7 +15,7 @@ struct CpuidResult {
 };
 /// CPUID of `leaf` and `subleaf` as this CPU answers.
 inline CpuidResult cpuid(u32 leaf, u32 subleaf = 0) {
-    CpuidResult result;
+    CpuidResult result{};
     asm volatile("cpuid"
                  : "=a"(result.eax), "=b"(result.ebx), "=c"(result.ecx), "=d"(result.edx)
                  : "a"(leaf), "c"(subleaf));
@@ -119,7 +119,7 @@ inline u64 read_debug_register(u32 index) {
     case 2:
         asm volatile("mov %%dr2, %0" : "=r"(value));
         break;
-    case 3:
+    default:
         asm volatile("mov %%dr3, %0" : "=r"(value));
         break;
     }
@@ -136,7 +136,7 @@ inline void write_debug_register(u32 index, u64 value) {
     case 2:
         asm volatile("mov %0, %%dr2" : : "r"(value));
         break;
-    case 3:
+    default:
         asm volatile("mov %0, %%dr3" : : "r"(value));
         break;
     }

@@ -13,7 +13,7 @@ struct HypercallResult {
 
 /// One hypercall. SAFETY: the monitor reads and writes only memory named by the parameters, hence the memory clobber.
 inline HypercallResult hypercall(u64 input, u64 rdx, u64 r8) {
-    HypercallResult result;
+    HypercallResult result{};
     register u64 r8_register asm("r8") = r8;
     asm volatile("vmmcall" : "=a"(result.rax), "+r"(r8_register), "+c"(input), "+d"(rdx) : : "memory", "cc");
     result.r8 = r8_register;

@@ -15,7 +15,7 @@ struct InterruptFrame {
     u64 error_code;  ///< 0 for vectors without one
     u64 rip, cs, rflags, rsp, ss;
 };
-static_assert(sizeof(InterruptFrame) == 22 * 8);
+static_assert(sizeof(InterruptFrame) == 22 * sizeof(u64));
 
 inline constexpr u16 code_selector = 0x08;
 inline constexpr u16 data_selector = 0x10;
