@@ -18,7 +18,8 @@ for 15 seconds each, source checks, size limits, then boot checks in QEMU. The l
   --only REGEX   run the checks whose names match
   --list         print the names of the checks that the last build has
 
-Checks: source/..., host/PROGRAM, fuzz/TARGET, size/..., boot/NN-NAME (tests/boot/NN-NAME.sh).
+Checks: source/..., host/PROGRAM, fuzz/TARGET, size/..., host-check/NN-NAME (tests/host/NN-NAME.sh: real clients of the Linux
+program), boot/NN-NAME (tests/boot/NN-NAME.sh).
 Environment: UNDERCROFT_FUZZ_SECONDS.
 TEXT
 }
@@ -50,6 +51,9 @@ all_checks() {
     echo size/image
     host_programs | sed 's|.*/|host/|'
     find "$build/host-fuzz/fuzz" -maxdepth 1 -type f -executable 2>/dev/null | sort | sed 's|.*/|fuzz/|'
+    for path in "$root"/tests/host/[0-9][0-9]-*.sh; do
+        [[ -x $path ]] && echo "host-check/$(basename "$path" .sh)"
+    done
     for path in "$root"/tests/boot/[0-9][0-9]-*.sh; do
         [[ -x $path ]] && echo "boot/$(basename "$path" .sh)"
     done
@@ -66,7 +70,7 @@ host_programs() {
 run_all_checks() {
     local checks kind selected
     mapfile -t checks < <(all_checks | grep -E -- "${options[--only]:-.}")
-    for kind in source size host fuzz boot; do
+    for kind in source size host fuzz host-check boot; do
         mapfile -t selected < <(printf '%s\n' "${checks[@]}" | grep "^$kind/")
         ((${#selected[@]} > 0)) || continue
         step "${#selected[@]} $kind checks"
@@ -178,6 +182,13 @@ check_fuzz() {
     cd "$test_log/fuzz" && nice "$build/host-fuzz/fuzz/$1" -max_total_time="$fuzz_seconds" -timeout=10 -rss_limit_mb=2048 \
         -print_final_stats=1 -artifact_prefix="$test_log/fuzz/$1-" "$found" "${seeds[@]}" || status=$?
     return "$status"
+}
+
+# check_host-check NAME: tests/host/NAME.sh, which finds the Linux program (under ASan and UBSan) in UNDERCROFT_HOST.
+check_host-check() {
+    export UNDERCROFT_HOST=$build/host-asan/undercroft-host UNDERCROFT_BUILD=$build/image
+    export ASAN_OPTIONS=detect_stack_use_after_return=1 UBSAN_OPTIONS=print_stacktrace=1
+    cd "$root" && nice "$root/tests/host/$1.sh"
 }
 
 # check_boot NAME: tests/boot/NAME.sh, which finds the image's build in UNDERCROFT_BUILD and calls ./undercroft boot --no-build.
