@@ -8,6 +8,7 @@
 #include "storage/layers/fault_disk.hpp"
 #include "storage/layers/layered_disk.hpp"
 #include "storage/layers/ram_layer.hpp"
+#include "storage/layers/reservations_disk.hpp"
 #include "storage/layers/striped_disk.hpp"
 #include "storage/layers/whole_disk_layer.hpp"
 
@@ -184,6 +185,9 @@ private:
         }
         if (const auto* striped = std::get_if<StripedDiskConfig>(&disk.kind)) {
             return made(StripedDisk::create(std::move(below), striped->chunk_bytes));
+        }
+        if (std::holds_alternative<ReservationsConfig>(disk.kind)) {
+            return std::shared_ptr<DiskInterface>(ReservationsDisk::create(std::move(below.front())));
         }
         if (const auto* delay = std::get_if<DelayDiskConfig>(&disk.kind)) {
             return make_delay(*delay, std::move(below.front()));

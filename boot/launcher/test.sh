@@ -48,6 +48,7 @@ all_checks() {
     local path
     echo source/layers
     echo source/format
+    echo source/schema
     echo size/image
     host_programs | sed 's|.*/|host/|'
     find "$build/host-fuzz/fuzz" -maxdepth 1 -type f -executable 2>/dev/null | sort | sed 's|.*/|fuzz/|'
@@ -155,6 +156,7 @@ check_source() {
         cd "$root" && find arch boot kernel drivers storage hostsim tests -name '*.[ch]pp' -print0 |
             xargs -0 clang-format-19 --dry-run -Werror
         ;;
+    schema) "$root/tests/tidy/check_schema.py" ;;
     esac
 }
 

@@ -54,11 +54,9 @@ Task<OpenedDisk> open_vhd1(const Vhd1DiskConfig& vhd) {
     co_return with_path(vhd.path, co_await open_vhd1_disk(vhd.path, options));
 }
 
-// An URL may hold a secret: its place in the configuration says which one it was.
 Task<OpenedDisk> open_blob(const BlobDiskConfig& blob) {
-    HttpDiskOptions options;
-    options.format = blob.format == BlobDiskConfig::Format::vhd1 ? BlobFormat::vhd1 : BlobFormat::flat;
-    co_return with_path("blob", co_await open_http_disk(blob.url, options));
+    BlobFormat format = blob.format == BlobDiskConfig::Format::vhd1 ? BlobFormat::vhd1 : BlobFormat::flat;
+    co_return with_path(public_url(blob.url), co_await open_http_disk(blob.url, {.format = format}));
 }
 
 Task<OpenedDisk> open_sqlite(const SqliteDiskConfig& sqlite) {

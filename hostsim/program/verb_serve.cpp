@@ -107,7 +107,7 @@ Task<int> serve(std::vector<NamedDisk> disks, std::vector<Listener> listeners, E
             co_return refuse(errors);
         }
         exports.push_back({.name = disk.name,
-                           .description = to_string(disk.disk),
+                           .description = public_text(disk.disk),
                            .disk = std::move(*opened),
                            .read_only = read_only});
     }

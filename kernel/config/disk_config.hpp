@@ -267,5 +267,9 @@ Result<DiskConfig, ConfigErrors> parse_disk(std::string_view line, const std::st
 
 /// The one-line form of `disk`, which `parse_disk` reads back.
 std::string to_string(const DiskConfig& disk);
+/// The same for logs and clients: URLs without what may be secret in them.
+std::string public_text(const DiskConfig& disk);
+/// `url` without user, password, query and fragment.
+std::string public_url(std::string_view url);
 
 }  // namespace undercroft

@@ -5,12 +5,20 @@ namespace undercroft {
 
 namespace {
 
+bool is_textual(const FieldValue& value) {
+    return value.type == FieldValue::Type::text || value.type == FieldValue::Type::word;
+}
+
 std::string wrong_type(const char* wanted, const FieldValue& value) {
     const char* given = value.type_name;
     switch (value.type) {
     case FieldValue::Type::absent:
     case FieldValue::Type::other:
         break;
+    case FieldValue::Type::word:
+        return "takes no value";
+    case FieldValue::Type::flag:
+        return "needs a value";
     case FieldValue::Type::text:
         given = "a string";
         break;
@@ -31,7 +39,7 @@ std::optional<std::string> DiskFields::text(std::string_view name) {
     if (value.type == FieldValue::Type::absent) {
         return std::nullopt;
     }
-    if (value.type != FieldValue::Type::text) {
+    if (!is_textual(value)) {
         error(name, wrong_type("a string", value));
         return std::nullopt;
     }
@@ -61,11 +69,11 @@ std::optional<u64> DiskFields::as_integer(std::string_view name, const FieldValu
     std::optional<u64> number;
     if (value.type == FieldValue::Type::number) {
         number = value.number;
-    } else if (value.type != FieldValue::Type::text) {
+    } else if (value.type == FieldValue::Type::word) {
+        number = parse_decimal(value.text);
+    } else {
         error(name, wrong_type("a whole number", value));
         return std::nullopt;
-    } else {
-        number = parse_decimal(value.text);
     }
     if (!number || *number < min || *number > max) {
         error(name, "must be a whole number from " + decimal(min) + " to " + decimal(max));
@@ -92,7 +100,7 @@ std::optional<u64> DiskFields::as_size(std::string_view name, const FieldValue& 
     std::optional<u64> bytes;
     if (value.type == FieldValue::Type::number) {
         bytes = value.number;
-    } else if (value.type == FieldValue::Type::text) {
+    } else if (is_textual(value)) {
         bytes = parse_size(value.text);
     }
     if (!bytes) {
@@ -147,7 +155,7 @@ bool DiskFields::flag(std::string_view name) {
     if (value.type == FieldValue::Type::absent) {
         return false;
     }
-    if (value.type != FieldValue::Type::boolean) {
+    if (value.type != FieldValue::Type::boolean && value.type != FieldValue::Type::flag) {
         error(name, wrong_type("true or false", value));
         return false;
     }

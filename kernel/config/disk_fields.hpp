@@ -15,7 +15,15 @@ struct DiskDepth {
 
 /// What a field was given as.
 struct FieldValue {
-    enum class Type : u8 { absent, text, number, boolean, other };
+    enum class Type : u8 {
+        absent,
+        text,     ///< of an object
+        number,   ///< of an object
+        boolean,  ///< of an object; `number` is 0 or 1
+        other,    ///< of an object
+        word,     ///< of a line: a text, a number or a size, as the field wants it
+        flag,     ///< of a line: an option without a value
+    };
     Type type = Type::absent;
     std::string text = {};
     u64 number = 0;

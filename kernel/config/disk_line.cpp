@@ -231,7 +231,7 @@ private:
     }
 
     void add_text(std::string_view name, std::string text, LineSpan span) {
-        entries_.push_back({name, {.type = FieldValue::Type::text, .text = std::move(text)}, span});
+        entries_.push_back({name, {.type = FieldValue::Type::word, .text = std::move(text)}, span});
     }
 
     bool read_argument(std::string_view name, bool last) {
@@ -261,7 +261,7 @@ private:
             usize begin = cursor_.offset();
             std::string_view name = cursor_.take_until("=:;,()");
             LineSpan name_span = cursor_.span(begin, cursor_.offset());
-            Entry entry{.name = name, .value = {.type = FieldValue::Type::boolean, .number = 1}, .span = name_span};
+            Entry entry{.name = name, .value = {.type = FieldValue::Type::flag, .number = 1}, .span = name_span};
             if (cursor_.take('=')) {
                 usize value_begin = cursor_.offset();
                 std::optional<std::string> value = cursor_.take_word(false);
@@ -269,7 +269,7 @@ private:
                     cursor_.skip_disk();
                     return false;
                 }
-                entry.value = {.type = FieldValue::Type::text, .text = std::move(*value)};
+                entry.value = {.type = FieldValue::Type::word, .text = std::move(*value)};
                 entry.span = cursor_.span(value_begin, cursor_.offset());
             }
             if (std::ranges::find(kind_.options, name) == kind_.options.end()) {

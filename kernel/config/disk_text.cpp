@@ -57,8 +57,10 @@ std::string delay_text(const DelayDiskConfig& delay) {
            time_option("flush", delay.flush) + time_option("unmap", delay.unmap) + seed_option(delay.seed);
 }
 
+enum class Secrets : bool { hidden, shown };
+
 // What stands between the kind and the disks below.
-std::string own_text(const DiskConfig& disk) {
+std::string own_text(const DiskConfig& disk, Secrets secrets) {
     Overloaded text{
         [](const NvmeDiskConfig& it) { return ":" + to_string(it.device) + "/" + decimal(it.namespace_id); },
         [](const RamDiskConfig& it) { return ":" + size_text(it.size_bytes) + sector_option(it.sector_size); },
@@ -77,8 +79,9 @@ std::string own_text(const DiskConfig& disk) {
             return ":" + word(it.path, true) + flag("direct", it.direct) + flag("ro", it.read_only) +
                    create_option(it.create_bytes);
         },
-        [](const BlobDiskConfig& it) {
-            return ":" + std::string(blob_formats[static_cast<usize>(it.format)]) + ":" + word(it.url, true);
+        [secrets](const BlobDiskConfig& it) {
+            std::string url = secrets == Secrets::shown ? it.url : public_url(it.url);
+            return ":" + std::string(blob_formats[static_cast<usize>(it.format)]) + ":" + word(url, true);
         },
         [](const SqliteDiskConfig& it) {
             return ":" + word(it.path, true) + create_option(it.create_bytes) + sector_option(it.sector_size);
@@ -89,6 +92,19 @@ std::string own_text(const DiskConfig& disk) {
         [](const EmptyDriveConfig&) { return std::string(); },
     };
     return std::visit(text, disk.kind);
+}
+
+std::string line_text(const DiskConfig& disk, Secrets secrets) {
+    std::string text = std::string(kind_name(disk)) + own_text(disk, secrets);
+    std::span<const DiskConfig> below = disks_below(disk);
+    if (!std::holds_alternative<StripedDiskConfig>(disk.kind)) {
+        return below.empty() ? text : text + ":" + line_text(below.front(), secrets);
+    }
+    text += ":(";
+    for (usize index = 0; index < below.size(); ++index) {
+        text += (index == 0 ? "" : ",") + line_text(below[index], secrets);
+    }
+    return text + ")";
 }
 
 }  // namespace
@@ -126,17 +142,18 @@ ConfigError error_at(const DiskConfig& disk, std::string message, std::string_vi
     return error;
 }
 
-std::string to_string(const DiskConfig& disk) {
-    std::string text = std::string(kind_name(disk)) + own_text(disk);
-    std::span<const DiskConfig> below = disks_below(disk);
-    if (!std::holds_alternative<StripedDiskConfig>(disk.kind)) {
-        return below.empty() ? text : text + ":" + to_string(below.front());
-    }
-    text += ":(";
-    for (usize index = 0; index < below.size(); ++index) {
-        text += (index == 0 ? "" : ",") + to_string(below[index]);
-    }
-    return text + ")";
+std::string to_string(const DiskConfig& disk) { return line_text(disk, Secrets::shown); }
+
+std::string public_text(const DiskConfig& disk) { return line_text(disk, Secrets::hidden); }
+
+std::string public_url(std::string_view url) {
+    usize host = url.find("://");
+    host = host == std::string_view::npos ? 0 : host + 3;
+    url = url.substr(0, std::min(url.find_first_of("?#", host), url.size()));
+    usize path = std::min(url.find('/', host), url.size());
+    usize at = url.substr(0, path).rfind('@');
+    bool has_user = at != std::string_view::npos && at >= host;
+    return std::string(url.substr(0, host)) + std::string(url.substr(has_user ? at + 1 : host));
 }
 
 std::string to_string(const ConfigError& error) {

@@ -45,13 +45,14 @@ public:
 TEST_CASE("every kind of disk that a Linux program has holds what is written") {
     PipelineFixture fixture;
     fixture.write_file("plain.img", mib);
-    for (const char* text : {"mem:1M", "memdiff:file:$plain.img;ro", "file:$a.img;create=1M",
-                             "file:$b.img;direct;create=1M;sector_size=4096", "vhd1:$c.vhd;create=1M",
-                             "sql:$d.sqlite;create=1M", "sqldiff:$e.sqlite;create:file:$plain.img;ro",
-                             "autocache:k:file:$f.img;create=1M", "crypt:xts-aes-256:$key:file:$g.img;create=1M",
-                             "crypt:xts-aes-256:$key:autocache:c:crypt:xts-aes-256:$key:file:$h.img;create=1M",
-                             "striped;chunk=64K:(file:$i.img;create=1M,file:$j.img;create=1M)", "delay:1us:mem:1M",
-                             "fault:read-fail@1000;seed=3:mem:1M"}) {
+    for (const char* text :
+         {"mem:1M", "memdiff:file:$plain.img;ro", "file:$a.img;create=1M",
+          "file:$b.img;direct;create=1M;sector_size=4096", "vhd1:$c.vhd;create=1M", "sql:$d.sqlite;create=1M",
+          "sqldiff:$e.sqlite;create:file:$plain.img;ro", "autocache:k:file:$f.img;create=1M",
+          "crypt:xts-aes-256:$key:file:$g.img;create=1M",
+          "crypt:xts-aes-256:$key:autocache:c:crypt:xts-aes-256:$key:file:$h.img;create=1M",
+          "striped;chunk=64K:(file:$i.img;create=1M,file:$j.img;create=1M)", "prwrap:file:$k.img;create=1M",
+          "delay:1us:mem:1M", "fault:read-fail@1000;seed=3:mem:1M"}) {
         CAPTURE(text);
         Result<Disk, ConfigErrors> disk = fixture.build(text);
         REQUIRE(disk.has_value());
@@ -73,6 +74,13 @@ TEST_CASE("a memory layer leaves what is below as it was") {
         CHECK(fixture.read(disk, 0, 2) == 0x11);
     }
     CHECK(fixture.read(fixture.build("file:$a.img").value(), 0, 8) == 0x11);
+}
+
+TEST_CASE("a disk with reservations of its own says so, and keeps saying so under what stands above") {
+    PipelineFixture fixture;
+    CHECK(fixture.build("mem:1M").value().reservations() == nullptr);
+    CHECK(fixture.build("prwrap:mem:1M").value().reservations() != nullptr);
+    CHECK(fixture.build("crypt:xts-aes-256:$key:delay:0:prwrap:mem:1M").value().reservations() != nullptr);
 }
 
 TEST_CASE("a rule of a fault disk does what it says") {
@@ -108,6 +116,8 @@ TEST_CASE("what cannot be opened is told with its place in the line and the reas
     CHECK(fixture.refusal("nvme:00:03.0/1").find("is for the image") != std::string::npos);
     CHECK(fixture.refusal("block:$key").find("column 1: \"") == 0);
     CHECK(fixture.refusal("sqldiff:$none.sqlite:mem:1M").find("none.sqlite") != std::string::npos);
+    std::string blob = fixture.refusal("blob:flat:http://user:secret@127.0.0.1:9/x?token=1");
+    CHECK(blob.find("column 1: \"http://127.0.0.1:9/x\": ") == 0);
     CHECK(fixture.refusal("striped:(mem:1M,mem:2M)").find("column 1: ") == 0);
     // Everything that can be told beforehand is, and nothing is opened then.
     std::string errors = fixture.refusal("striped:(file:$made.img;create=1M,nvme:00:03.0/1)");

@@ -281,7 +281,10 @@ TEST_CASE("errors point at the character") {
     CHECK(errors_of("memdiff:file:/a;dirct;ro=1;ro") ==
           "column 17: \"file\" has no option \"dirct\"; did you mean \"direct\"?\n"
           "column 28: option \"ro\" is given twice\n"
-          "column 26: ro: must be true or false, not a string\n");
+          "column 26: ro: takes no value\n");
+    CHECK(errors_of("file:/a;create;sector_size") ==
+          "column 16: sector_size: needs a value\n"
+          "column 9: create: must be a number of bytes, or one with K, M, G or T such as \"64M\"\n");
     CHECK(errors_of("file:/a,ro") ==
           "column 8: the disk ends before this character; a text that holds it must be quoted\n");
     CHECK(errors_of("striped:(mem:1M,fil:/a,nvme:x)") ==
@@ -327,6 +330,16 @@ TEST_CASE("carets stand under the part of the line that is wrong") {
     REQUIRE_FALSE(bad.has_value());
     CHECK(caret_lines(bad.error()[0], long_line) ==
           "  ..." + std::string(50, 'x') + ",\n" + std::string(55, ' ') + "^\n");
+}
+
+TEST_CASE("what may be secret in a URL is left out of logs") {
+    DiskConfig disk = parse_disk("memdiff:blob:flat:'https://me:pass@host:8/a@b?key=1#x'").value();
+    CHECK(public_text(disk) == "memdiff:blob:flat:https://host:8/a@b");
+    CHECK(to_string(disk) == "memdiff:blob:flat:https://me:pass@host:8/a@b?key=1#x");
+    CHECK(public_url("http://host") == "http://host");
+    CHECK(public_url("http://me@host") == "http://host");
+    CHECK(public_url("nonsense?x") == "nonsense");
+    CHECK(public_url("").empty());
 }
 
 TEST_CASE("disks below know their own place in the line") {
