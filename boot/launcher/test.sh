@@ -176,13 +176,14 @@ check_host() {
     cd "$root" && nice "$program"
 }
 
-# check_fuzz TARGET: from the seeds in tests/fuzz/**/corpus/TARGET, if there are any. New inputs stay in build/.
+# check_fuzz TARGET: from the seeds in tests/fuzz/**/corpus/TARGET and with the words in TARGET.dict, if there are any. New inputs stay in build/.
 check_fuzz() {
-    local found=$build/host-fuzz/corpus/$1 seeds status=0
+    local found=$build/host-fuzz/corpus/$1 seeds words status=0
     mkdir -p "$found" "$test_log/fuzz"
     mapfile -t seeds < <(find "$root/tests/fuzz" -type d -path "*/corpus/$1")
+    mapfile -t words < <(find "$root/tests/fuzz" -name "$1.dict" -printf '-dict=%p\n')
     cd "$test_log/fuzz" && nice "$build/host-fuzz/fuzz/$1" -max_total_time="$fuzz_seconds" -timeout=10 -rss_limit_mb=2048 \
-        -print_final_stats=1 -artifact_prefix="$test_log/fuzz/$1-" "$found" "${seeds[@]}" || status=$?
+        -print_final_stats=1 -artifact_prefix="$test_log/fuzz/$1-" "${words[@]}" "$found" "${seeds[@]}" || status=$?
     return "$status"
 }
 
