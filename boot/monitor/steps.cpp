@@ -95,7 +95,7 @@ void divide_memory(const pvh::StartInfo& start) {
     MemoryRange ranges[memory_ranges_max];
     usize count = 0;
     for (u32 i = 0; i < start.memory_map_entries && count < memory_ranges_max; ++i) {
-        pvh::MemoryMapEntry entry;
+        pvh::MemoryMapEntry entry{};
         memcpy(&entry, *map + i * sizeof(entry), sizeof(entry));
         if (entry.type == pvh::memory_usable && entry.address >= first_mib &&
             entry.size_bytes <= ~u64{0} - entry.address) {

@@ -95,7 +95,7 @@ Disks::Disks(const vtl2::BootInfo& boot_info) : boot_info_(boot_info) {
     for (std::unique_ptr<ProcessorBounceSource>& source : bounce_) {
         source = std::make_unique<ProcessorBounceSource>(processor_count());
     }
-    for (u16 index = 0; index < boot_info.device_count; ++index) {
+    for (u32 index = 0; index < boot_info.device_count; ++index) {
         u16 id = boot_info.devices[index].bus_device_function;
         PciAddress address{.segment = 0,
                            .bus = static_cast<u8>(id >> 8),
@@ -103,7 +103,8 @@ Disks::Disks(const vtl2::BootInfo& boot_info) : boot_info_(boot_info) {
                            .function = static_cast<u8>(id & 7)};
         if (boot_info.devices[index].class_code == nvme_class_code) {
             log_info("NVMe controller %s is ours", to_string(address).c_str());
-            physical_.push_back({.address = address, .index = index, .host = nullptr, .driver = nullptr});
+            physical_.push_back(
+                {.address = address, .index = static_cast<u16>(index), .host = nullptr, .driver = nullptr});
         }
     }
 }

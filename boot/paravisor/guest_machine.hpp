@@ -26,7 +26,7 @@ public:
     explicit GuestMachine(const vtl2::BootInfo& boot_info);
     GuestMachine(const GuestMachine&) = delete;
     GuestMachine& operator=(const GuestMachine&) = delete;
-    ~GuestMachine() = default;
+    ~GuestMachine() override = default;
 
     const GuestMemory& memory() const { return memory_; }
     MessageSink& messages() { return messages_; }

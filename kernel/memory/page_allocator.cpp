@@ -46,8 +46,8 @@ void PageAllocator::initialise(std::span<std::byte> memory) {
 
 void PageAllocator::insert_free(u32 index, u8 order) {
     Note& page = notes_[index];
-    page.state = free_block;
-    page.order = order;
+    page.state_ = free_block;
+    page.order_ = order;
     page.previous = none;
     page.next = free_lists_[order];
     if (page.next != none) {
@@ -58,11 +58,11 @@ void PageAllocator::insert_free(u32 index, u8 order) {
 
 void PageAllocator::remove_free(u32 index) {
     Note& page = notes_[index];
-    (page.previous != none ? notes_[page.previous].next : free_lists_[page.order]) = page.next;
+    (page.previous != none ? notes_[page.previous].next : free_lists_[page.order_]) = page.next;
     if (page.next != none) {
         notes_[page.next].previous = page.previous;
     }
-    page.state = inside;
+    page.state_ = inside;
 }
 
 std::byte* PageAllocator::allocate(u8 order) {
@@ -82,8 +82,8 @@ std::byte* PageAllocator::allocate(u8 order) {
         insert_free(index + (u32{1} << found), found);
     }
     notes_[index] = {};
-    notes_[index].state = allocated;
-    notes_[index].order = order;
+    notes_[index].state_ = allocated;
+    notes_[index].order_ = order;
     counters_.free -= usize{1} << order;
     counters_.free_min = counters_.free < counters_.free_min ? counters_.free : counters_.free_min;
     return page_at(index);
@@ -100,13 +100,13 @@ void PageAllocator::release(std::byte* block) {
     SpinlockGuard guard(lock_);
     ASSERT(contains(block) && is_aligned(reinterpret_cast<u64>(block), page_size));
     u32 index = index_of(block);
-    ASSERT(notes_[index].state == allocated);
-    u8 order = notes_[index].order;
+    ASSERT(notes_[index].state_ == allocated);
+    u8 order = notes_[index].order_;
     counters_.free += usize{1} << order;
-    notes_[index].state = inside;
+    notes_[index].state_ = inside;
     while (order < order_max) {
         u32 buddy = index ^ (u32{1} << order);
-        if (buddy < first_ || buddy >= end_ || notes_[buddy].state != free_block || notes_[buddy].order != order) {
+        if (buddy < first_ || buddy >= end_ || notes_[buddy].state_ != free_block || notes_[buddy].order_ != order) {
             break;
         }
         remove_free(buddy);
@@ -118,8 +118,8 @@ void PageAllocator::release(std::byte* block) {
 
 usize PageAllocator::block_bytes(const std::byte* block) const {
     const Note& page = notes_[index_of(block)];
-    ASSERT(page.state == allocated);
-    return usize{page_size} << page.order;
+    ASSERT(page.state_ == allocated);
+    return usize{page_size} << page.order_;
 }
 
 bool PageAllocator::contains(const void* address) const {

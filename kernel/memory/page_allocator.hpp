@@ -57,8 +57,8 @@ public:
 
     private:
         friend class PageAllocator;
-        u8 state = 0;
-        u8 order = 0;
+        u8 state_ = 0;
+        u8 order_ = 0;
     };
     static_assert(sizeof(Note) == 16);
     /// The note of the page that `address` lies in. Belongs to whoever allocated the page; zeroed by `allocate` for a

@@ -55,7 +55,7 @@ struct Machine {
     VirtualProcessor vps[vtl2::vps_max];
 };
 
-extern Machine machine;
+extern constinit Machine machine;
 
 /// After a change of VTL0's view: returns when no CPU uses what was there before.
 void flush_guest_view();

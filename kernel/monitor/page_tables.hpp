@@ -37,8 +37,8 @@ public:
     Result<void> protect(u64 guest, Access access);
 
     struct Translation {
-        u64 machine;
-        Access access;
+        u64 machine = 0;
+        Access access{};
     };
     /// Machine address behind `guest` and what is allowed there; `not_found` where nothing is. A page that `protect`
     /// made inaccessible is found.

@@ -22,8 +22,8 @@ private:
     void clear_msr(u32 msr, u8 bits);
 };
 
-extern PermissionMaps guest_permissions;
-extern PermissionMaps image_permissions;
+extern constinit PermissionMaps guest_permissions;
+extern constinit PermissionMaps image_permissions;
 
 /// Fills both: VTL0 has no port, and only the MSRs that the world switch exchanges; VTL2 has COM1 besides.
 void initialise_permissions();
