@@ -35,8 +35,8 @@ i64 bit_position(u32 msr) {
 
 }  // namespace
 
-constinit PermissionMaps guest_permissions;
-constinit PermissionMaps image_permissions;
+constinit PermissionMaps guest_permissions{};
+constinit PermissionMaps image_permissions{};
 
 void PermissionMaps::intercept_everything() {
     memset(io, 0xFF, sizeof(io));
