@@ -3,6 +3,7 @@
 #include "storage/backends/sparse_memory.hpp"
 
 #include <algorithm>
+#include <bit>
 #include <new>
 
 #include "storage/segments.hpp"
@@ -13,38 +14,6 @@ namespace {
 constexpr usize leaf_entries = 512;  // a leaf covers 32 MiB
 /// Steps that one `presence` takes: a bound on how long it holds the lock.
 constexpr usize status_steps_max = 1024;
-
-/// A set of bits, one a sector or chunk.
-template <usize Bits>
-class BitRuns {
-public:
-    bool test(u32 bit) const { return (words_[bit / 64] >> (bit % 64) & 1) != 0; }
-    void set(u32 first, u32 count, bool value) {
-        for (u32 bit = first; bit < first + count;) {
-            u32 shift = bit % 64;
-            u32 bits = std::min(64 - shift, first + count - bit);
-            u64 mask = (bits == 64 ? ~u64{0} : (u64{1} << bits) - 1) << shift;
-            u64& word = words_[bit / 64];
-            word = value ? word | mask : word & ~mask;
-            bit += bits;
-        }
-    }
-    /// Whether the first `count` are all `value`.
-    bool all(u32 count, bool value) const {
-        for (u32 first = 0; first < count; first += 64) {
-            u32 bits = std::min(64u, count - first);
-            u64 mask = bits == 64 ? ~u64{0} : (u64{1} << bits) - 1;
-            if ((words_[first / 64] & mask) != (value ? mask : 0)) {
-                return false;
-            }
-        }
-        return true;
-    }
-
-private:
-    static_assert(Bits % 64 == 0);
-    u64 words_[Bits / 64] = {};
-};
 
 }  // namespace
 
@@ -58,12 +27,7 @@ struct SparseMemory::Chunk {
     }
     /// How many sectors from `first`, at most `max`, are as `first` is.
     u32 run_length(u32 first, u32 max) const {
-        Presence presence = at(first);
-        u32 length = 1;
-        while (length < max && at(first + length) == presence) {
-            ++length;
-        }
-        return length;
+        return std::min(is_data.run_length(first, max), is_zero.run_length(first, max));
     }
     void set(u32 first, u32 count, Presence presence) {
         is_data.set(first, count, presence == Presence::data);
@@ -90,14 +54,16 @@ struct SparseMemory::Span {
 };
 
 SparseMemory::SparseMemory(u32 sector_size, u64 sectors, u64 budget_bytes)
-    : sector_size_(sector_size), chunk_sectors_(static_cast<u32>(chunk_bytes / sector_size)),
+    : sector_shift_(static_cast<u32>(std::countr_zero(sector_size))),
+      chunk_sectors_(static_cast<u32>(chunk_bytes / sector_size)),
+      chunk_shift_(static_cast<u32>(std::countr_zero(chunk_sectors_))),
       leaf_sectors_(u64{chunk_sectors_} * leaf_entries), budget_bytes_(budget_bytes), sectors_(sectors) {}
 
 SparseMemory::~SparseMemory() = default;
 
 SparseMemory::Span SparseMemory::span_at(u64 sector, u64 sectors_max) const {
-    u64 chunk = sector / chunk_sectors_;
-    u32 first = static_cast<u32>(sector % chunk_sectors_);
+    u64 chunk = sector >> chunk_shift_;
+    u32 first = static_cast<u32>(sector & (chunk_sectors_ - 1));
     return {.branch = chunk / leaf_entries,
             .chunk = static_cast<u32>(chunk % leaf_entries),
             .first = first,
@@ -198,7 +164,7 @@ DiskResult<void> SparseMemory::reserve(u64 sectors) {
 }
 
 DiskResult<void> SparseMemory::read(u64 sector, SegmentList into) {
-    u64 count = total_bytes(into) / sector_size_;
+    u64 count = total_bytes(into) >> sector_shift_;
     SegmentCursor cursor(into);
     while (count > 0) {
         SpinlockGuard guard(lock_);
@@ -207,9 +173,9 @@ DiskResult<void> SparseMemory::read(u64 sector, SegmentList into) {
         }
         Span span = span_at(sector, count);
         if (const Chunk* chunk = find(span)) {
-            cursor.copy_in({chunk->bytes + u64{span.first} * sector_size_, u64{span.count} * sector_size_});
+            cursor.copy_in({chunk->bytes + (u64{span.first} << sector_shift_), u64{span.count} << sector_shift_});
         } else {
-            cursor.fill_zero(u64{span.count} * sector_size_);
+            cursor.fill_zero(u64{span.count} << sector_shift_);
         }
         sector += span.count;
         count -= span.count;
@@ -218,7 +184,7 @@ DiskResult<void> SparseMemory::read(u64 sector, SegmentList into) {
 }
 
 DiskResult<void> SparseMemory::read_present(u64 sector, SegmentList into, PresenceMap& found) {
-    u64 count = total_bytes(into) / sector_size_;
+    u64 count = total_bytes(into) >> sector_shift_;
     ASSERT(count <= PresenceMap::sectors_max);
     SegmentCursor cursor(into);
     usize done = 0;
@@ -231,7 +197,7 @@ DiskResult<void> SparseMemory::read_present(u64 sector, SegmentList into, Presen
         const Chunk* chunk = find(span);
         if (chunk == nullptr) {
             found.set(done, span.count, presence_without_chunk(span));
-            cursor.skip(u64{span.count} * sector_size_);
+            cursor.skip(u64{span.count} << sector_shift_);
             done += span.count;
             continue;
         }
@@ -240,9 +206,9 @@ DiskResult<void> SparseMemory::read_present(u64 sector, SegmentList into, Presen
             Presence presence = chunk->at(span.first);
             found.set(done, run, presence);
             if (presence == Presence::data) {
-                cursor.copy_in({chunk->bytes + u64{span.first} * sector_size_, u64{run} * sector_size_});
+                cursor.copy_in({chunk->bytes + (u64{span.first} << sector_shift_), u64{run} << sector_shift_});
             } else {
-                cursor.skip(u64{run} * sector_size_);
+                cursor.skip(u64{run} << sector_shift_);
             }
             span.first += run;
             done += run;
@@ -252,7 +218,7 @@ DiskResult<void> SparseMemory::read_present(u64 sector, SegmentList into, Presen
 }
 
 DiskResult<void> SparseMemory::write(u64 sector, SegmentList from, Overwrite overwrite) {
-    u64 count = total_bytes(from) / sector_size_;
+    u64 count = total_bytes(from) >> sector_shift_;
     SegmentCursor cursor(from);
     while (count > 0) {
         SpinlockGuard guard(lock_);
@@ -264,7 +230,7 @@ DiskResult<void> SparseMemory::write(u64 sector, SegmentList from, Overwrite ove
         count -= span.count;
         if (overwrite == Overwrite::only_absent && find(span) == nullptr &&
             presence_without_chunk(span) == Presence::zero) {
-            cursor.skip(u64{span.count} * sector_size_);
+            cursor.skip(u64{span.count} << sector_shift_);
             continue;
         }
         Chunk* chunk = find_or_add(span, Budget::obeyed);
@@ -275,10 +241,10 @@ DiskResult<void> SparseMemory::write(u64 sector, SegmentList from, Overwrite ove
             bool all = overwrite == Overwrite::everything;
             u32 run = all ? end - span.first : chunk->run_length(span.first, end - span.first);
             if (all || chunk->at(span.first) == Presence::absent) {
-                cursor.copy_out({chunk->bytes + u64{span.first} * sector_size_, u64{run} * sector_size_});
+                cursor.copy_out({chunk->bytes + (u64{span.first} << sector_shift_), u64{run} << sector_shift_});
                 chunk->set(span.first, run, Presence::data);
             } else {
-                cursor.skip(u64{run} * sector_size_);
+                cursor.skip(u64{run} << sector_shift_);
             }
             span.first += run;
         }
@@ -315,7 +281,7 @@ bool SparseMemory::set_span(const Span& span, Presence presence, Budget budget) 
             return false;
         }
     } else if (span.count < chunk_sectors_) {
-        std::memset(chunk->bytes + u64{span.first} * sector_size_, 0, u64{span.count} * sector_size_);
+        std::memset(chunk->bytes + (u64{span.first} << sector_shift_), 0, u64{span.count} << sector_shift_);
     }
     chunk->set(span.first, span.count, presence);
     bool all_zero = chunk->is_zero.all(chunk_sectors_, true);

@@ -61,8 +61,9 @@ private:
     bool set_all(u64 sector, u64 count, Presence presence, Budget budget);
     bool grow_root(u64 branches);
 
-    u32 sector_size_;
+    u32 sector_shift_;
     u32 chunk_sectors_;
+    u32 chunk_shift_;
     u64 leaf_sectors_;
     u64 budget_bytes_;
     mutable Spinlock lock_;

@@ -19,10 +19,10 @@ struct DelayTime {
 };
 
 struct DelayOptions {
-    DelayTime read;
-    DelayTime write;
-    DelayTime flush;
-    DelayTime unmap;
+    DelayTime read = {};
+    DelayTime write = {};
+    DelayTime flush = {};
+    DelayTime unmap = {};
     u64 seed = 1;
 };
 

@@ -120,11 +120,9 @@ BelowReads LayeredDisk::below_written() const {
 
 u64 LayeredDisk::visible_sectors(usize index) const {
     u64 visible = ~u64{0};
-    for (usize above = 0; above < index; ++above) {
-        visible = std::min(visible, layer(above).smallest_sector_count());
-    }
-    for (usize upto = 0; upto <= index; ++upto) {
+    for (usize upto = sized_; upto <= index; ++upto) {  // those above `sized_` limit nothing
         visible = std::min(visible, layer(upto).sector_count().value_or(~u64{0}));
+        visible = std::min(visible, upto < index ? layer(upto).smallest_sector_count() : ~u64{0});
     }
     return visible;
 }

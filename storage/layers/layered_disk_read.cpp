@@ -79,7 +79,8 @@ Task<DiskResult<void>> LayeredDisk::read_from(usize index, Run run, CancelToken 
     if (found.at(0) == Presence::zero) {
         SegmentCursor(run.memory).fill_zero(run.count << sector_shift_);
     } else if (found.at(0) == Presence::absent) {
-        co_return co_await read_and_fill(index, run, cancel);
+        bool reads_below = index + 1 < layers_.size() && !layers_[index].read_cache;
+        co_return co_await (reads_below ? read_from(index + 1, run, cancel) : read_and_fill(index, run, cancel));
     }
     co_return DiskResult<void>{};
 }
