@@ -244,28 +244,32 @@ int SqliteStore::prepare_all() {
 }
 
 Result<void, std::string> SqliteStore::check() {
+    Result<void, std::string> sound = check_pages();
+    if (sound) {
+        u64 sectors = facts_.sectors.value_or(sectors_max(facts_.sector_size));
+        if (!read({.start = 0, .count = sectors}, [](SectorRange, std::span<const std::byte>) {})) {
+            sound = fail(std::string("is damaged: its rows contradict each other or have a wrong size"));
+        }
+    }
+    if (!sound && has_write_ahead_log(path_)) {
+        sqlite3_db_config(database_.get(), SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, nullptr);  // it stays as it is
+    }
+    return sound;
+}
+
+Result<void, std::string> SqliteStore::check_pages() {
     SqliteStatement check;
-    int code = sqlite_prepare(database_, "PRAGMA integrity_check(1)", check);
-    if (code == SQLITE_OK) {
-        SqliteUse use(check);
-        if (!use.next()) {
-            return fail(open_problem(database_, use.code()));
-        }
-        const unsigned char* text = sqlite3_column_text(use.get(), 0);
-        // SAFETY: the library's text is bytes; ours are of the other signedness.
-        std::string verdict = text == nullptr ? "" : reinterpret_cast<const char*>(text);
-        if (verdict != "ok") {
-            return fail("is damaged: " + verdict);
-        }
-    } else {
+    if (int code = sqlite_prepare(database_, "PRAGMA integrity_check(1)", check); code != SQLITE_OK) {
         return fail(open_problem(database_, code));
     }
-    u64 sectors = facts_.sectors.value_or(sectors_max(facts_.sector_size));
-    DiskResult<void> read_all = read({.start = 0, .count = sectors}, [](SectorRange, std::span<const std::byte>) {});
-    if (!read_all) {
-        return fail(std::string("is damaged: its rows contradict each other or have a wrong size"));
+    SqliteUse use(check);
+    if (!use.next()) {
+        return fail(open_problem(database_, use.code()));
     }
-    return {};
+    const unsigned char* text = sqlite3_column_text(use.get(), 0);
+    // SAFETY: the library's text is bytes; ours are of the other signedness.
+    std::string verdict = text == nullptr ? "" : reinterpret_cast<const char*>(text);
+    return verdict == "ok" ? Result<void, std::string>{} : fail("is damaged: " + verdict);
 }
 
 }  // namespace undercroft

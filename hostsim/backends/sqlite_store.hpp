@@ -81,6 +81,7 @@ private:
 
     Result<void, std::string> connect(bool has_log);
     Result<void, std::string> read_facts();
+    Result<void, std::string> check_pages();
     int prepare_all();
     DiskResult<void> set_synchronous(bool full);
     DiskResult<void> in_transaction(ForceUnitAccess fua, const std::function<DiskResult<void>()>& body);

@@ -1,0 +1,111 @@
+// Opening disks for verb `disk`, and its small texts.
+#include "hostsim/program/disk_command.hpp"
+
+#include <stdio.h>
+
+#include "hostsim/program/exit_status.hpp"
+
+namespace undercroft {
+
+namespace {
+
+void print_errors(const ConfigErrors& errors, const std::string& line) {
+    for (const ConfigError& error : errors) {
+        (void)fprintf(stderr, "undercroft: %s\n%s", to_string(error).c_str(), caret_lines(error, line).c_str());
+    }
+}
+
+void make_read_only(DiskConfig& disk) {
+    visit_disks(disk, [](DiskConfig& one) {
+        std::visit(
+            [](auto& kind) {
+                if constexpr (requires { kind.read_only; }) {
+                    kind.read_only = true;
+                }
+                if constexpr (requires { kind.create_bytes; }) {
+                    kind.create_bytes.reset();
+                }
+            },
+            one.kind);
+    });
+}
+
+}  // namespace
+
+Result<std::unique_ptr<DiskSession>, std::string> DiskSession::create() {
+    return std::unique_ptr<DiskSession>(new DiskSession(TRY(RingPlatform::create())));
+}
+
+DiskSession::DiskSession(std::unique_ptr<RingPlatform> platform)
+    : platform_(std::move(platform)), executor_(*platform_), environment_({&executor_}) {}
+
+std::optional<DiskConfig> read_disk_line(const std::string& line) {
+    Result<DiskConfig, ConfigErrors> config = parse_disk(line, "DISK");
+    if (!config) {
+        print_errors(config.error(), line);
+        return std::nullopt;
+    }
+    return std::move(*config);
+}
+
+std::optional<Disk> DiskSession::open(const std::string& line, const DiskConfig& config) {
+    Result<Disk, ConfigErrors> disk = run(build_pipeline(config, environment_));
+    environment_.wipe_keys();
+    if (!disk) {
+        print_errors(disk.error(), line);
+        return std::nullopt;
+    }
+    return std::move(*disk);
+}
+
+std::optional<Disk> DiskSession::open(const std::string& line, DiskAccess access) {
+    std::optional<DiskConfig> config = read_disk_line(line);
+    if (!config) {
+        return std::nullopt;
+    }
+    if (access == DiskAccess::read_only) {
+        make_read_only(*config);
+    }
+    return open(line, *config);
+}
+
+int refuse_disk(int status, const std::string& why) {
+    (void)fprintf(stderr, "undercroft: %s\n", why.c_str());
+    return status;
+}
+
+std::string readable_size(u64 bytes) {
+    constexpr const char* units[] = {"bytes", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"};
+    usize unit = 0;
+    u64 tenths = bytes;
+    bool whole = true;
+    for (u64 rest = bytes; rest >= kib; rest /= kib) {
+        whole = whole && rest % kib == 0;
+        tenths = unit == 0 ? bytes * 10 / kib : tenths / kib;
+        ++unit;
+    }
+    if (unit == 0) {
+        return decimal(bytes) + " bytes";
+    }
+    std::string text = decimal(tenths / 10);
+    return (whole ? text : text + "." + decimal(tenths % 10)) + " " + units[unit];
+}
+
+std::string json_text(std::string_view text) {
+    std::string result = "\"";
+    for (char c : text) {
+        if (c == '"' || c == '\\') {
+            result += '\\';
+            result += c;
+        } else if (static_cast<unsigned char>(c) < ' ') {
+            char escaped[8];
+            (void)snprintf(escaped, sizeof(escaped), "\\u%04x", static_cast<unsigned>(c));
+            result += escaped;
+        } else {
+            result += c;
+        }
+    }
+    return result + '"';
+}
+
+}  // namespace undercroft
