@@ -26,6 +26,10 @@ std::string read_file(const fs::path& path) {
     return {std::istreambuf_iterator<char>(file), {}};
 }
 
+fs::path document(const char* folder, const char* name) {
+    return fs::path(__FILE__).parent_path() / "documents" / folder / name;
+}
+
 std::vector<fs::path> documents(const char* folder) {
     std::vector<fs::path> paths;
     for (const auto& entry : fs::directory_iterator(fs::path(__FILE__).parent_path() / "documents" / folder)) {
@@ -155,6 +159,47 @@ TEST_CASE("what OpenHCL's settings have and we do not is a warning") {
           std::string::npos);
     CHECK(lines_of(result->warnings).find(".fua") == std::string::npos);
     CHECK(result->storage_controllers[0].luns[0].vendor_id == "OpenVMM");
+}
+
+TEST_CASE("OpenHCL's documents become the disks that they describe") {
+    auto lines = [](const char* name) {
+        std::string text;
+        Result<Configuration, ConfigErrors> result = parse_configuration(read_file(document("good", name)));
+        REQUIRE(result.has_value());
+        for (const StorageControllerConfig& controller : result->storage_controllers) {
+            for (const LunConfig& lun : controller.luns) {
+                text += std::to_string(lun.channel) + "." + std::to_string(lun.location) +
+                        (lun.is_dvd ? " dvd " : " ") + to_string(lun.disk) + "\n";
+            }
+        }
+        return text;
+    };
+    CHECK(lines("openhcl-striped.json") == "0.1 striped;chunk=64K:(nvme:0000:00:03.0/1,nvme:0000:00:04.0/1)\n"
+                                           "0.2 striped;chunk=128K:(nvme:0000:00:03.0/2,nvme:0000:00:04.0/2)\n"
+                                           "0.0 nvme:0000:00:05.0/1\n"
+                                           "1.0 dvd empty\n");
+    CHECK(lines("openhcl-relay.json") == "0.15 vscsi:5b2a7c90-1e44-4c1f-8b3a-6d2f1f0e9a22/5\n"
+                                         "0.16 striped;chunk=128K:(nvme:5b2a7c90-1e44-4c1f-8b3a-6d2f1f0e9a33/1,"
+                                         "nvme:5b2a7c90-1e44-4c1f-8b3a-6d2f1f0e9a44/1)\n"
+                                         "0.17 dvd empty\n");
+}
+
+TEST_CASE("an object and the line that it is printed as are the same disk") {
+    usize count = 0;
+    for (const fs::path& path : documents("good")) {
+        Result<Configuration, ConfigErrors> result = parse_configuration(read_file(path));
+        REQUIRE(result.has_value());
+        for (const StorageControllerConfig& controller : result->storage_controllers) {
+            for (const LunConfig& lun : controller.luns) {
+                if (!std::holds_alternative<EmptyDriveConfig>(lun.disk.kind)) {
+                    CAPTURE(lun.path, to_string(lun.disk));
+                    CHECK(parse_disk(to_string(lun.disk)).value() == lun.disk);
+                    ++count;
+                }
+            }
+        }
+    }
+    CHECK(count > 30);
 }
 
 TEST_CASE("a document is bounded in size") {
