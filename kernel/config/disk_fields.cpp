@@ -82,20 +82,6 @@ std::optional<u64> DiskFields::as_integer(std::string_view name, const FieldValu
     return number;
 }
 
-std::optional<u64> DiskFields::integer(std::string_view name, u64 min, u64 max) {
-    FieldValue value = find(name);
-    return value.type == FieldValue::Type::absent ? std::nullopt : as_integer(name, value, min, max);
-}
-
-std::optional<u64> DiskFields::required_integer(std::string_view name, u64 min, u64 max) {
-    FieldValue value = find(name);
-    if (value.type == FieldValue::Type::absent) {
-        error(name, "missing");
-        return std::nullopt;
-    }
-    return as_integer(name, value, min, max);
-}
-
 std::optional<u64> DiskFields::as_size(std::string_view name, const FieldValue& value, u64 min, u64 max) {
     std::optional<u64> bytes;
     if (value.type == FieldValue::Type::number) {
@@ -114,18 +100,18 @@ std::optional<u64> DiskFields::as_size(std::string_view name, const FieldValue& 
     return bytes;
 }
 
-std::optional<u64> DiskFields::size(std::string_view name, u64 min, u64 max) {
+std::optional<u64> DiskFields::optional_number(std::string_view name, u64 min, u64 max, NumberReader reader) {
     FieldValue value = find(name);
-    return value.type == FieldValue::Type::absent ? std::nullopt : as_size(name, value, min, max);
+    return value.type == FieldValue::Type::absent ? std::nullopt : (this->*reader)(name, value, min, max);
 }
 
-std::optional<u64> DiskFields::required_size(std::string_view name, u64 min, u64 max) {
+std::optional<u64> DiskFields::required_number(std::string_view name, u64 min, u64 max, NumberReader reader) {
     FieldValue value = find(name);
     if (value.type == FieldValue::Type::absent) {
         error(name, "missing");
         return std::nullopt;
     }
-    return as_size(name, value, min, max);
+    return (this->*reader)(name, value, min, max);
 }
 
 std::optional<DelayTimeConfig> DiskFields::delay_time(std::string_view name) {

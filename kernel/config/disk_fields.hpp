@@ -43,11 +43,19 @@ public:
 
     std::optional<std::string> text(std::string_view name);
     std::string required_text(std::string_view name);
-    std::optional<u64> integer(std::string_view name, u64 min, u64 max);
-    std::optional<u64> required_integer(std::string_view name, u64 min, u64 max);
+    std::optional<u64> integer(std::string_view name, u64 min, u64 max) {
+        return optional_number(name, min, max, &DiskFields::as_integer);
+    }
+    std::optional<u64> required_integer(std::string_view name, u64 min, u64 max) {
+        return required_number(name, min, max, &DiskFields::as_integer);
+    }
     /// Bytes: a number, or a text such as "64M".
-    std::optional<u64> size(std::string_view name, u64 min, u64 max);
-    std::optional<u64> required_size(std::string_view name, u64 min, u64 max);
+    std::optional<u64> size(std::string_view name, u64 min, u64 max) {
+        return optional_number(name, min, max, &DiskFields::as_size);
+    }
+    std::optional<u64> required_size(std::string_view name, u64 min, u64 max) {
+        return required_number(name, min, max, &DiskFields::as_size);
+    }
     /// A text such as "10ms" or "10ms/100ms".
     std::optional<DelayTimeConfig> delay_time(std::string_view name);
     bool flag(std::string_view name);
@@ -67,6 +75,10 @@ protected:
     ConfigReport& report() const { return report_; }
 
 private:
+    using NumberReader = std::optional<u64> (DiskFields::*)(std::string_view name, const FieldValue& value, u64 min,
+                                                            u64 max);
+    std::optional<u64> optional_number(std::string_view name, u64 min, u64 max, NumberReader reader);
+    std::optional<u64> required_number(std::string_view name, u64 min, u64 max, NumberReader reader);
     std::optional<u64> as_size(std::string_view name, const FieldValue& value, u64 min, u64 max);
     std::optional<u64> as_integer(std::string_view name, const FieldValue& value, u64 min, u64 max);
 
