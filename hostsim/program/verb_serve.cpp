@@ -1,4 +1,4 @@
-// Verb serve: a disk pipeline for clients of this machine, over NBD.
+// Verb serve: disk pipelines for clients of this machine, over NBD and vhost-user-blk.
 #include <stdio.h>
 
 #include <algorithm>
@@ -10,6 +10,7 @@
 #include "hostsim/program/stop_signal.hpp"
 #include "hostsim/program/verbs.hpp"
 #include "hostsim/servers/nbd/server.hpp"
+#include "hostsim/servers/vhost_user/block_server.hpp"
 #include "kernel/base/log.hpp"
 
 namespace undercroft {
@@ -19,10 +20,15 @@ namespace {
 constexpr u64 threads_max = 64;
 constexpr u64 spin_us_default = 50;
 constexpr u64 spin_us_max = 100'000;
+constexpr u16 queues_default = 4;
 
 constexpr OptionSpec options[] = {
     {.name = "nbd", .value = "WHERE", .help = "serve NBD at unix:PATH or tcp:127.0.0.1:PORT", .repeatable = true},
     {.name = "export", .value = "NAME=DISK", .help = "serve DISK under NAME (NBD)", .repeatable = true},
+    {.name = "vhost-user-blk",
+     .value = "PATH",
+     .help = "serve DISK to a virtual machine at this socket (vhost-user-blk)"},
+    {.name = "queues", .value = "N", .help = "queues of the vhost-user device (default: 4)"},
     {.name = "read-only", .value = nullptr, .help = "refuse every change"},
     {.name = "threads", .value = "N", .help = "threads that connections are spread over (default: one a CPU)"},
     {.name = "spin", .value = "MICROSECONDS", .help = "look so long for work before sleeping (default: 50)"},
@@ -96,8 +102,16 @@ Result<std::vector<NamedDisk>, std::vector<DiskErrors>> read_disks(const Command
     return disks;
 }
 
-Task<int> serve(std::vector<NamedDisk> disks, std::vector<Listener> listeners, ExecutorThreads& threads,
-                HostPipelineEnvironment& environment, StopSignal& signal, bool read_only) {
+/// Where clients may come, and what holds for all of them.
+struct Offer {
+    std::vector<Listener> nbd;
+    std::optional<Listener> vhost_user;
+    u16 queues = queues_default;
+    bool read_only = false;
+};
+
+Task<int> serve(std::vector<NamedDisk> disks, Offer offer, ExecutorThreads& threads,
+                HostPipelineEnvironment& environment, StopSignal& signal) {
     std::vector<nbd::Export> exports;
     for (NamedDisk& disk : disks) {
         Result<Disk, ConfigErrors> opened = co_await build_pipeline(disk.disk, environment);
@@ -109,14 +123,21 @@ Task<int> serve(std::vector<NamedDisk> disks, std::vector<Listener> listeners, E
         exports.push_back({.name = disk.name,
                            .description = public_text(disk.disk),
                            .disk = std::move(*opened),
-                           .read_only = read_only});
+                           .read_only = offer.read_only});
     }
     environment.wipe_keys();
+    Disk first = exports.front().disk;
+    vhost_user::DeviceContext device{
+        .disk = first, .identity = {.serial = "undercroft", .read_only = offer.read_only, .queues = offer.queues}};
     nbd::Server server(std::move(exports), threads.executors());
     TaskGroup accepting;
-    for (Listener& listener : listeners) {
+    for (Listener& listener : offer.nbd) {
         accepting.spawn(server.accept(listener, accepting.token()));
         log_info("serving NBD at %s", listener.where().c_str());
+    }
+    if (offer.vhost_user) {
+        accepting.spawn(vhost_user::serve_block_device(*offer.vhost_user, device, accepting.token()));
+        log_info("serving vhost-user-blk at %s", offer.vhost_user->where().c_str());
     }
     (void)puts("ready");
     (void)fflush(stdout);
@@ -128,36 +149,48 @@ Task<int> serve(std::vector<NamedDisk> disks, std::vector<Listener> listeners, E
     co_return exit_status::done;
 }
 
+Result<Offer, std::string> listen(const CommandLine& line) {
+    Offer offer;
+    for (const std::string& where : line.values("nbd")) {
+        offer.nbd.push_back(TRY(Listener::open(where)));
+    }
+    if (line.has("vhost-user-blk")) {
+        offer.vhost_user.emplace(TRY(Listener::open("unix:" + std::string(line.value("vhost-user-blk")))));
+    }
+    return offer;
+}
+
 int run(const CommandLine& line) {
     u64 processors = std::clamp<u64>(std::thread::hardware_concurrency(), 1, threads_max);
     Result<u64, std::string> count = line.number("threads", processors, 1, threads_max);
     Result<u64, std::string> spin_us = line.number("spin", spin_us_default, 0, spin_us_max);
-    if (!count || !spin_us) {
-        return refuse(exit_status::usage, !count ? count.error() : spin_us.error());
+    Result<u64, std::string> queues = line.number("queues", queues_default, 1, vhost_user::queues_max);
+    for (const auto* number : {&count, &spin_us, &queues}) {
+        if (!*number) {
+            return refuse(exit_status::usage, number->error());
+        }
     }
     Result<std::vector<NamedDisk>, std::vector<DiskErrors>> disks = read_disks(line);
     if (!disks) {
         return refuse(disks.error());
     }
-    if (disks->empty() || line.values("nbd").empty()) {
-        return refuse(exit_status::usage, "serve needs a DISK and --nbd WHERE; see undercroft serve --help");
+    if (disks->empty() || !(line.has("nbd") || line.has("vhost-user-blk"))) {
+        return refuse(exit_status::usage,
+                      "serve needs a DISK, and --nbd WHERE or --vhost-user-blk PATH; see undercroft serve --help");
     }
     StopSignal signal;
     auto threads = ExecutorThreads::create(*count, {.spin_ns = *spin_us * nanoseconds_per_microsecond});
     if (!threads) {
         return refuse(exit_status::refused_by_system, threads.error());
     }
-    std::vector<Listener> listeners;
-    for (const std::string& where : line.values("nbd")) {
-        Result<Listener, std::string> listener = Listener::open(where);
-        if (!listener) {
-            return refuse(exit_status::refused_by_system, listener.error());
-        }
-        listeners.push_back(std::move(*listener));
+    Result<Offer, std::string> offer = listen(line);
+    if (!offer) {
+        return refuse(exit_status::refused_by_system, offer.error());
     }
+    offer->queues = static_cast<u16>(*queues);
+    offer->read_only = line.has("read-only");
     HostPipelineEnvironment environment((*threads)->executors());
-    return (*threads)->run(
-        serve(std::move(*disks), std::move(listeners), **threads, environment, signal, line.has("read-only")));
+    return (*threads)->run(serve(std::move(*disks), std::move(*offer), **threads, environment, signal));
 }
 
 }  // namespace

@@ -1,0 +1,12 @@
+// A vhost-user-blk backend: a disk at a socket, for one frontend at a time; the next may come when one has gone.
+#pragma once
+
+#include "hostsim/servers/listener.hpp"
+#include "hostsim/servers/vhost_user/session.hpp"
+
+namespace undercroft::vhost_user {
+
+/// Accepts frontends at `listener` until `cancel` asks, each served to its end. `device` outlives it.
+Task<void> serve_block_device(Listener& listener, const DeviceContext& device, CancelToken cancel);
+
+}  // namespace undercroft::vhost_user

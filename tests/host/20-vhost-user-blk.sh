@@ -1,0 +1,99 @@
+#!/usr/bin/env bash
+# A Linux guest in QEMU on the vhost-user-blk server: data verified under load on several queues while the server is killed and started
+# again, with not one I/O error; a resize that the guest sees; split and packed rings.
+set -euo pipefail
+# shellcheck source=tests/host/support.sh
+source "$(dirname "$0")/support.sh"
+
+root=$(cd "$(dirname "$0")/../.." && pwd)
+tree=$root/build/guest/root
+[[ -d $tree ]] || fail 'there is no guest: ./undercroft test makes it'
+release=$(basename "$tree/lib/modules/"*)
+console=$folder/console
+
+modules=()
+for module in virtio_pci virtio_blk; do
+    while read -r path; do
+        modules+=(--add "$path=/undercroft/virtio/$(basename "$path")")
+        basename "$path" >>"$folder/modules"
+    done < <(/sbin/modprobe -d "$tree" -S "$release" --show-depends "$module" | sed -n 's/^insmod \([^ ]*\).*/\1/p')
+done
+
+cat >"$folder/script" <<'GUEST'
+while read -r module; do [ -d "/sys/module/${module%.ko}" ] || insmod "/undercroft/virtio/$module"; done </undercroft/virtio/modules
+until [ -b /dev/vda ]; do sleep 0.1; done
+stop() { echo "RESULT $*"; dmesg | grep -iE 'vda|virtio' | tail -n 5; poweroff -f; }
+echo "QUEUES $(ls /sys/block/vda/mq | wc -l)"
+mount -t tmpfs tmpfs /tmp
+dd if=/dev/urandom of=/tmp/data bs=1M count=4 2>/dev/null
+# One of four workers, each with a part of the disk of its own.
+work() {
+    while [ "$(cut -d. -f1 /proc/uptime)" -lt "$2" ]; do
+        dd if=/tmp/data of=/dev/vda bs=64k seek=$(($1 * 64)) conv=notrunc oflag=direct 2>/dev/null || { echo "write $1" >>/tmp/bad; return; }
+        dd if=/dev/vda of=/tmp/back.$1 bs=64k skip=$(($1 * 64)) count=64 iflag=direct 2>/dev/null || { echo "read $1" >>/tmp/bad; return; }
+        cmp /tmp/data /tmp/back.$1 || { echo "differs $1" >>/tmp/bad; return; }
+    done
+}
+echo LOAD
+end=$(($(cut -d. -f1 /proc/uptime) + $(sed -n 's/.*seconds=\([0-9]*\).*/\1/p' /proc/cmdline)))
+work 0 $end & work 1 $end & work 2 $end & work 3 $end & wait
+[ ! -e /tmp/bad ] || stop "bad: $(cat /tmp/bad)"
+dmesg | grep -q 'I/O error' && stop 'an I/O error'
+echo RESIZE
+size=$(cat /sys/block/vda/size)
+tries=0
+while [ "$(cat /sys/block/vda/size)" = "$size" ]; do
+    tries=$((tries + 1))
+    [ $tries -lt 200 ] || stop 'no resize seen'
+    sleep 0.1
+done
+echo "SIZE $(cat /sys/block/vda/size)"
+sync
+stop good
+GUEST
+"$root/undercroft" initrd --output "$folder/initrd" --script "$folder/script" --add "$folder/modules=/undercroft/virtio/modules" \
+    "${modules[@]}" >/dev/null 2>&1 || fail 'no initrd'
+
+wait_for() {
+    for _ in $(seq 900); do
+        grep -q "$1" "$console" && return
+        kill -0 "$qemu" 2>/dev/null || { tail -n 20 "$console"; fail "QEMU ended before '$1'"; }
+        sleep 0.1
+    done
+    tail -n 20 "$console"
+    fail "the guest never says '$1'"
+}
+
+# run_guest packed=on|off SECONDS KILLS
+run_guest() {
+    rm -f "$folder/disk"
+    truncate -s 32M "$folder/disk"
+    : >"$console"
+    start_server --vhost-user-blk "$socket" --queues 2 "file:$folder/disk"
+    timeout -s KILL 120 qemu-system-x86_64 -accel tcg -M q35 -m 256 -smp 2 -nodefaults -no-user-config -display none -no-reboot \
+        -object memory-backend-memfd,id=memory,size=256M,share=on -numa node,memdev=memory \
+        -kernel "$root/build/guest/vmlinuz" -initrd "$folder/initrd" -append "console=ttyS0 quiet seconds=$2" \
+        -chardev "file,id=console,path=$console" -serial chardev:console \
+        -chardev "socket,id=backend,path=$socket,reconnect=1" -device "vhost-user-blk-pci,chardev=backend,num-queues=2,$1" \
+        >"$folder/qemu.log" 2>&1 &
+    qemu=$!
+    wait_for LOAD
+    for ((kill = 0; kill < $3; kill++)); do
+        sleep 1
+        ! grep -q RESIZE "$console" || fail 'the load was over before the server was killed'
+        kill -KILL "$server_pid"
+        wait "$server_pid" 2>/dev/null || true
+        start_server --vhost-user-blk "$socket" --queues 2 "file:$folder/disk"
+    done
+    wait_for RESIZE
+    truncate -s 48M "$folder/disk"
+    wait_for RESULT
+    grep -q 'RESULT good' "$console" || { cat "$console"; fail "the guest found something wrong ($1)"; }
+    grep -q 'SIZE 98304' "$console" || fail "the guest sees another size ($1): $(grep SIZE "$console")"
+    grep -q 'QUEUES 2' "$console" || fail "the guest has not two queues ($1)"
+    wait "$qemu" || true
+    stop_server
+}
+
+run_guest packed=off 8 2
+run_guest packed=on 2 0

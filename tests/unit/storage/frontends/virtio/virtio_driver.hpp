@@ -1,0 +1,147 @@
+// A virtio driver's side of a queue, in memory of its own: split and packed rings.
+#pragma once
+
+#include <catch2/catch.hpp>
+#include <cstring>
+#include <optional>
+#include <vector>
+
+#include "storage/frontends/virtio/queue.hpp"
+
+namespace undercroft::virtio {
+
+class FakeDriver {
+public:
+    static constexpr u64 descriptors_at = 0x1000;
+    static constexpr u64 driver_at = 0x3000;
+    static constexpr u64 device_at = 0x4000;
+    static constexpr u64 table_at = 0x5000;
+    static constexpr u64 data_at = 0x8000;
+    static constexpr u64 memory_bytes = 0x40000;
+
+    explicit FakeDriver(u16 size, bool packed, bool event_index = false)
+        : bytes_(memory_bytes + page_size), size_(size), packed_(packed) {
+        auto address = reinterpret_cast<std::uintptr_t>(bytes_.data());
+        base_ = bytes_.data() + (align_up(address, page_size) - address);
+        GuestMemoryRange range{.guest_address = 0, .size_bytes = memory_bytes, .data = base_};
+        memory_ = *GuestMemory::create({&range, 1});
+        setup_ = {.size = size,
+                  .descriptors = descriptors_at,
+                  .driver_area = driver_at,
+                  .device_area = device_at,
+                  .packed = packed,
+                  .event_index = event_index,
+                  .indirect = true,
+                  .next_available = packed ? event_wrap : u16{0},
+                  .next_used = packed ? event_wrap : u16{0}};
+    }
+
+    struct Buffer {
+        u64 address;
+        u32 length;
+        bool writable;
+    };
+
+    Queue make_queue() { return *Queue::create(memory_, setup_); }
+    std::byte* at(u64 address) { return base_ + address; }
+    template <typename T>
+    void put(u64 address, const T& value) {
+        std::memcpy(at(address), &value, sizeof(value));
+    }
+    template <typename T>
+    T get(u64 address) {
+        T value;
+        std::memcpy(&value, at(address), sizeof(value));
+        return value;
+    }
+
+    /// Makes `buffers` available as one chain, direct or through an indirect table. The chain's id.
+    u16 add(const std::vector<Buffer>& buffers, bool indirect = false) {
+        std::vector<Buffer> places = buffers;
+        if (indirect) {
+            for (usize index = 0; index < buffers.size(); ++index) {
+                write_descriptor(table_at, index, buffers[index], index + 1 < buffers.size(),
+                                 static_cast<u16>(index + 1), 0);
+            }
+            places = {{table_at, static_cast<u32>(buffers.size() * 16), false}};
+        }
+        u16 extra = indirect ? descriptor_indirect : u16{0};
+        return packed_ ? add_packed(places, extra) : add_split(places, extra);
+    }
+    /// The next completed chain: id and length; nothing where there is none.
+    std::optional<std::pair<u16, u32>> completed() {
+        if (!packed_) {
+            if (get<Le<u16>>(device_at + 2) == seen_used_) {
+                return std::nullopt;
+            }
+            auto element = get<UsedElement>(device_at + 4 + (seen_used_++ % size_) * 8U);
+            return std::pair(static_cast<u16>(element.id.value()), element.length.value());
+        }
+        auto descriptor = get<PackedDescriptor>(descriptors_at + seen_used_ * 16U);
+        bool available = (descriptor.flags & descriptor_available) != 0;
+        bool used = (descriptor.flags & descriptor_used) != 0;
+        if (available != used || used != used_wrap_) {
+            return std::nullopt;
+        }
+        advance(seen_used_, used_wrap_, places_[descriptor.id]);
+        return std::pair(descriptor.id.value(), descriptor.length.value());
+    }
+
+    GuestMemory memory_;
+    QueueSetup setup_;
+
+private:
+    void write_descriptor(u64 table, u64 index, const Buffer& buffer, bool more, u16 next, u16 extra) {
+        u16 flags = static_cast<u16>((more ? descriptor_next : 0) | (buffer.writable ? descriptor_write : 0) | extra);
+        put(table + index * 16,
+            SplitDescriptor{.address = buffer.address, .length = buffer.length, .flags = flags, .next = next});
+    }
+    u16 add_split(const std::vector<Buffer>& places, u16 extra) {
+        u16 head = next_free_;
+        for (usize index = 0; index < places.size(); ++index) {
+            u16 here = next_free_;
+            next_free_ = static_cast<u16>((next_free_ + 1) % size_);
+            write_descriptor(descriptors_at, here, places[index], index + 1 < places.size(), next_free_, extra);
+        }
+        put(driver_at + 4 + (next_available_ % size_) * 2U, Le<u16>(head));
+        put(driver_at + 2, Le<u16>(++next_available_));
+        return head;
+    }
+    u16 add_packed(const std::vector<Buffer>& places, u16 extra) {
+        u16 id = next_id_++ % size_;
+        places_[id] = static_cast<u16>(places.size());
+        for (usize index = 0; index < places.size(); ++index) {
+            bool more = index + 1 < places.size();
+            u16 flags =
+                static_cast<u16>((more ? descriptor_next : 0) | (places[index].writable ? descriptor_write : 0) |
+                                 extra | (available_wrap_ ? descriptor_available : descriptor_used));
+            put(descriptors_at + next_available_ * 16U,
+                PackedDescriptor{
+                    .address = places[index].address, .length = places[index].length, .id = id, .flags = flags});
+            advance(next_available_, available_wrap_, 1);
+        }
+        return id;
+    }
+    void advance(u16& place, bool& wrap, u16 count) {
+        u32 next = u32{place} + count;
+        if (next >= size_) {
+            next -= size_;
+            wrap = !wrap;
+        }
+        place = static_cast<u16>(next);
+    }
+
+    std::vector<std::byte> bytes_;
+    std::byte* base_;
+    u16 size_;
+    bool packed_;
+    u16 next_free_ = 0;
+    u16 next_available_ = 0;
+    u16 next_id_ = 0;
+    u16 seen_used_ = 0;
+    bool available_wrap_ = true;
+    bool used_wrap_ = true;
+    u16 places_[64] = {};
+};
+
+}  // namespace undercroft::virtio
