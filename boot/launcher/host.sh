@@ -1,7 +1,7 @@
 # shellcheck shell=bash disable=SC2034
 # Verbs of the Linux program (hostsim/program): it is built and given everything behind the verb.
 
-host_verbs=(serve)
+host_verbs=(serve disk)
 
 run_host_program() {
     build_presets host
@@ -9,3 +9,4 @@ run_host_program() {
 }
 
 verb_serve() { run_host_program serve "$@"; }
+verb_disk() { run_host_program disk "$@"; }

@@ -93,8 +93,13 @@ public:
 private:
     void write_descriptor(u64 table, u64 index, const Buffer& buffer, bool more, u16 next, u16 extra) {
         u16 flags = static_cast<u16>((more ? descriptor_next : 0) | (buffer.writable ? descriptor_write : 0) | extra);
-        put(table + index * 16,
-            SplitDescriptor{.address = buffer.address, .length = buffer.length, .flags = flags, .next = next});
+        if (packed_) {
+            put(table + index * 16,
+                PackedDescriptor{.address = buffer.address, .length = buffer.length, .id = 0, .flags = flags});
+        } else {
+            put(table + index * 16,
+                SplitDescriptor{.address = buffer.address, .length = buffer.length, .flags = flags, .next = next});
+        }
     }
     u16 add_split(const std::vector<Buffer>& places, u16 extra) {
         u16 head = next_free_;
