@@ -21,7 +21,7 @@ using OpenedDisk = Result<Disk, Refusal>;
 
 // The backends' reasons leave out which file it was about.
 std::unexpected<Refusal> about(const std::string& path, const std::string& reason) {
-    return std::unexpected(quoted(path) + ": " + reason);
+    return std::unexpected("\"" + path + "\": " + reason);
 }
 
 OpenedDisk with_path(const std::string& path, OpenedDisk opened) {

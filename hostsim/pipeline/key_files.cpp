@@ -2,6 +2,7 @@
 #include "hostsim/pipeline/key_files.hpp"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -14,9 +15,31 @@ namespace undercroft {
 
 namespace {
 
+constexpr int writer_timeout_ms = 2000;  // of a pipe
+
 std::unexpected<std::string> cannot_read(std::string_view path, int error) {
     char text[256];
     return std::unexpected("key file " + quoted(path) + " cannot be read: " + strerror_r(error, text, sizeof(text)));
+}
+
+// Reads to the end, or until `bytes` is full; 0, or the error.
+int fill(int file, std::span<std::byte> bytes, usize& filled) {
+    while (filled < bytes.size()) {
+        ssize_t taken = ::read(file, bytes.data() + filled, bytes.size() - filled);
+        if (taken == 0) {
+            return 0;
+        }
+        if (taken > 0) {
+            filled += static_cast<usize>(taken);
+            continue;
+        }
+        pollfd writer{.fd = file, .events = POLLIN, .revents = 0};
+        bool waited = errno == EAGAIN && ::poll(&writer, 1, writer_timeout_ms) > 0;
+        if (!waited && errno != EINTR) {
+            return errno;
+        }
+    }
+    return 0;
 }
 
 }  // namespace
@@ -28,19 +51,13 @@ Result<std::span<const std::byte>, std::string> KeyFiles::read(std::string_view 
         }
     }
     Key key{.path = std::string(path), .bytes = std::vector<std::byte>(bytes_max)};
-    // Not blocking: a pipe or device that nobody writes to is an error, not a wait.
+    // Not blocking: a pipe that nobody writes to is an error, not a wait.
     int file = ::open(key.path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
     if (file < 0) {
         return cannot_read(path, errno);
     }
     usize filled = 0;
-    ssize_t taken = 0;
-    int error = 0;
-    do {
-        taken = ::read(file, key.bytes.data() + filled, key.bytes.size() - filled);
-        error = taken < 0 ? errno : 0;
-        filled += taken > 0 ? static_cast<usize>(taken) : 0;
-    } while ((taken > 0 && filled < key.bytes.size()) || error == EINTR);
+    int error = fill(file, key.bytes, filled);
     (void)::close(file);
     if (error != 0) {
         secure_wipe(key.bytes);

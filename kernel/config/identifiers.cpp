@@ -7,7 +7,7 @@ namespace undercroft {
 
 namespace {
 
-constexpr usize quoted_length_max = 60;
+constexpr usize quoted_length_max = 200;  // what a line of a log has room for
 
 std::optional<u64> parse_number(std::string_view text, int base, usize digits_max) {
     u64 value = 0;

@@ -1,6 +1,13 @@
 // Pipelines on the host: every kind that is a file, keys from files, and the reasons where something cannot be opened.
 #include "hostsim/pipeline/host_environment.hpp"
 
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <thread>
+
 #include "tests/unit/hostsim/backends/backend_fixture.hpp"
 
 namespace undercroft::test {
@@ -103,6 +110,19 @@ TEST_CASE("keys are files of 64 bytes, and everything else says what it is") {
     CHECK(fixture.refusal("crypt:xts-aes-256:$none:mem:1M").find("none\" cannot be read: No such file") !=
           std::string::npos);
     CHECK(fixture.refusal("crypt:xts-aes-256:$:mem:1M").find("cannot be read: Is a directory") != std::string::npos);
+    // A pipe whose writer is late, as a shell's <(...) is.
+    REQUIRE(mkfifo((fixture.folder / "pipe").c_str(), 0600) == 0);
+    int pipe = ::open((fixture.folder / "pipe").c_str(), O_RDWR | O_CLOEXEC);
+    REQUIRE(pipe >= 0);
+    std::thread writer([pipe] {
+        std::this_thread::sleep_for(std::chrono::milliseconds(50));
+        for (char byte = 0; byte < 64; ++byte) {
+            (void)!::write(pipe, &byte, 1);
+        }
+        (void)::close(pipe);
+    });
+    CHECK(fixture.build("crypt:xts-aes-256:$pipe:mem:1M").has_value());
+    writer.join();
     // Read again after it was wiped.
     CHECK(fixture.build("crypt:xts-aes-256:$key:mem:1M").has_value());
     fixture.environment.wipe_keys();
