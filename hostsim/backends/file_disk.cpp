@@ -79,9 +79,14 @@ Task<DiskResult<void>> FileDisk::write_zeroes(SectorRange range, bool allow_unma
     if (!in_range(range.start, range.count)) {
         co_return fail(DiskError::illegal_block);
     }
-    // Where holes are known they are all there is between data: an unwritten extent would be one that comes and goes.
-    bool punch = allow_unmap || knows_holes_;
-    CO_TRY(co_await zero(range.start * sector_size_, range.count * sector_size_, punch, cancel));
+    u64 offset = range.start * sector_size_;
+    u64 bytes = range.count * sector_size_;
+    if (!allow_unmap && knows_holes_) {
+        // No hole is wanted, and an unwritten extent would be one that comes and goes.
+        CO_TRY(co_await io_.write_zeros(offset, bytes, cancel));
+    } else {
+        CO_TRY(co_await zero(offset, bytes, allow_unmap, cancel));
+    }
     if (fua == ForceUnitAccess::yes) {
         co_return co_await io_.flush(cancel);
     }

@@ -105,6 +105,12 @@ TEST_CASE("a file knows its holes only where sectors are as large as they can be
         CHECK(fixture.status(disk, 4, 12).state == BlockState::data);
         CHECK(fixture.status(disk, 4, 12).sectors == 1);
         CHECK(fixture.status(disk, 5, 11).state == BlockState::zero);
+        REQUIRE(fixture.run(disk.write_zeroes({.start = 8, .count = 2}, false)).has_value());
+        CHECK(fixture.status(disk, 8, 8).state == BlockState::data);
+        CHECK(fixture.read(disk, 8, 2) == 0);
+        CHECK(fixture.status(disk, 8, 8).state == BlockState::data);  // reading does not change it
+        REQUIRE(fixture.run(disk.write_zeroes({.start = 8, .count = 2}, true)).has_value());
+        CHECK(fixture.status(disk, 5, 11).state == BlockState::zero);
     }
 }
 
