@@ -86,7 +86,8 @@ disk convert --create --quiet "autocache:mine:blob:flat:$base/image" file:first 
 after_first=$(requests)
 disk convert --create --quiet "autocache:mine:blob:flat:$base/image" file:second >/dev/null
 after_second=$(requests)
-cmp files/image first && cmp files/image second || fail 'the cache reads differently'
+cmp files/image first || fail 'what is read through a new cache differs'
+cmp files/image second || fail 'the cache reads differently'
 ((after_first - before > 2 && after_second - after_first == 1)) ||
     fail "requests before, between and after: $before $after_first $after_second"
 
