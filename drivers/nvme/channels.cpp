@@ -122,6 +122,7 @@ Task<void> Driver::watch(QueuePair& queue, CancelToken cancel) {
             }
             if (!busy) {
                 look_at_idle_controller();
+                look_for_missed(queue, missed);  // an asynchronous event
                 continue;
             }
         }
@@ -130,19 +131,24 @@ Task<void> Driver::watch(QueuePair& queue, CancelToken cancel) {
             break;
         }
         queue.tick();
-        if (queue.process_completions()) {
-            // May happen once in a while, when the interrupt is just on its way; a device whose interrupts are lost
-            // shows here.
-            missed = missed + 1;
-            if (std::has_single_bit(missed)) {
-                log_warning("nvme: queue %u: completions without an interrupt, %u times", queue.id(), missed);
-            }
-        }
+        look_for_missed(queue, missed);
         if (queue.violation_count() != violations) {
             violations = queue.violation_count();
             request_recovery("it completed a command that was not under way");
         }
         co_await look_after(queue);
+    }
+}
+
+/// Takes in completions that came without an interrupt.
+void Driver::look_for_missed(QueuePair& queue, u32& missed) {
+    if (queue.process_completions()) {
+        // May happen once in a while, when the interrupt is just on its way; a device whose interrupts are lost shows
+        // here.
+        ++missed;
+        if (std::has_single_bit(missed)) {
+            log_warning("nvme: queue %u: completions without an interrupt, %u times", queue.id(), missed);
+        }
     }
 }
 

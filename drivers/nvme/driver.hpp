@@ -134,6 +134,7 @@ private:
     Task<void> watch(QueuePair& queue, CancelToken cancel);
     Task<void> look_after(QueuePair& queue);
     void look_at_idle_controller();
+    static void look_for_missed(QueuePair& queue, u32& missed);
 
     // recovery.cpp
     void request_recovery(const char* reason);

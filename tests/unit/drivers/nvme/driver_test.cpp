@@ -243,6 +243,25 @@ TEST_CASE("a resize reaches whoever waits for it") {
     REQUIRE(group.running() == 0);
 }
 
+/// Loses every interrupt from when it is told to.
+class MuteTamper final : public NvmeTamper {
+public:
+    bool mute = false;
+    bool allow_interrupt(usize) override { return !mute; }
+};
+
+TEST_CASE("a resize is noticed even if its interrupt is lost and nobody uses the disk") {
+    // Simulation seed 354: with nothing but the event request under way, nobody looked at the admin queue again.
+    MuteTamper tamper;
+    NvmeRig rig({.tamper = &tamper});
+    REQUIRE(rig.open().has_value());
+    tamper.mute = true;
+    rig.ram->resize(8192).value();
+    u64 before = rig.processors.now_ns();
+    REQUIRE(rig.run(rig.disk->wait_for_resize(4096)).value() == 8192);
+    REQUIRE(rig.processors.now_ns() - before < 3 * rig.options.idle_watch_interval_ns);
+}
+
 TEST_CASE("after close every operation ends with gone") {
     NvmeRig rig({});
     REQUIRE(rig.open().has_value());
