@@ -14,12 +14,11 @@ constexpr Capabilities capabilities =
     Capabilities{}
         .with_queue_entries_max_minus_one(queue_entries_max - 1)
         .with_contiguous_queues_required(true)
-        .with_timeout_500ms(60)
+        .with_timeout_500ms(ready_timeout_500ms)
         .with_command_sets(capability_command_set::nvm | capability_command_set::one_or_more)
         .with_page_size_min_log2(memory_page_log2)
         .with_page_size_max_log2(memory_page_log2);
 
-constexpr u32 ready_timeout_500ms = 60;
 constexpr u64 doorbells_end = register_offset::doorbells + 0x1000;
 constexpr u64 address_mask = ~u64{0xfff};  // of ASQ and ACQ
 

@@ -10,6 +10,10 @@ inline constexpr u32 queues_max = io_queues_max + 1;  ///< with the admin pair, 
 inline constexpr u32 vectors_max = queues_max;        ///< MSI-X vectors
 inline constexpr u32 queue_entries_max = 1024;        ///< MQES, of an I/O queue
 inline constexpr u32 requests_per_queue_max = 128;    ///< executing at once; the rest stays in the ring
+/// CAP.TO, and CRTO: disabling waits for what is under way on the disks, and a disk on a device that hangs takes its time
+/// to fail (`DriverOptions::request_bound_ns`). A guest that waits no longer than that takes the controller for dead:
+/// the longest time that CAP.TO can say, 127.5 s.
+inline constexpr u32 ready_timeout_500ms = 255;
 inline constexpr u32 memory_page_log2 = 12;           ///< the one page size of CAP.MPSMIN and MPSMAX
 inline constexpr u32 transfer_pages_log2 = 8;         ///< MDTS
 inline constexpr u64 transfer_bytes_max = u64{1} << (memory_page_log2 + transfer_pages_log2);
