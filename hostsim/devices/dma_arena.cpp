@@ -70,11 +70,17 @@ void DmaArena::stop_tracking() {
     freed_.assign(count_, false);
 }
 
+void DmaArena::start_tracking() {
+    tracking_ = true;
+    freed_.assign(count_, false);
+}
+
 bool DmaArena::check_freed() const {
     for (usize index = 0; index < count_; ++index) {
         const Page& page = pages_[index];
-        if (freed_[index] && !std::all_of(std::begin(page.bytes), std::end(page.bytes),
-                                          [](std::byte byte) { return byte == freed_pattern; })) {
+        // The first byte is the pattern, and each is as the one before it.
+        if (freed_[index] &&
+            (page.bytes[0] != freed_pattern || std::memcmp(page.bytes, page.bytes + 1, page_size - 1) != 0)) {
             return false;
         }
     }

@@ -25,12 +25,15 @@ public:
     const GuestMemory& memory() const { return memory_; }
     Result<DmaBuffer> allocate(usize size_bytes);
     Result<DeviceRange> find(const std::byte* data, usize size_bytes) const;
+    usize total_pages() const { return count_; }
     usize free_pages() const;
     /// Whether nothing was written to freed memory since it was freed, as far as that is tracked.
     bool check_freed() const;
     /// For a device that was cut off from memory while it was running: a real one cannot write any more, a simulated
     /// one does not know.
     void stop_tracking();
+    /// Tracks again what is freed from now on: once no device runs any more that was cut off.
+    void start_tracking();
 
 private:
     static void release(void* context, std::byte* data, usize size_bytes);

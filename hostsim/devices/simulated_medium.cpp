@@ -9,14 +9,19 @@
 
 namespace undercroft {
 
-SimulatedMedium::SimulatedMedium(u64 sectors, u32 sector_size, u64 seed)
-    : sector_size_(sector_size), random_(seed), durable_(sectors * sector_size), size_(sectors) {}
+SimulatedMedium::SimulatedMedium(u64 sectors, const MediumKind& kind, u64 seed)
+    : kind_(kind), random_(seed), durable_(sectors * kind.sector_size), durable_data_(sectors), size_(sectors) {
+    ASSERT(kind.unmap != UnmapBehavior::unspecified);
+    ASSERT(!kind.knows_holes || kind.unmap == UnmapBehavior::zeroes);
+}
 
 DiskFacts SimulatedMedium::facts() const {
     DiskFacts facts;
-    facts.sector_size = sector_size_;
-    facts.physical_sector_size = sector_size_;
-    facts.fua_respected = true;
+    facts.sector_size = kind_.sector_size;
+    facts.physical_sector_size = kind_.sector_size;
+    facts.fua_respected = kind_.fua_respected;
+    facts.unmap = kind_.unmap;
+    facts.knows_holes = kind_.knows_holes;
     return facts;
 }
 
@@ -33,9 +38,12 @@ Task<DiskResult<void>> SimulatedMedium::bad_day(CancelToken cancel) {
     ++under_way_;
     WaitLimits limits{.deadline_ns = no_deadline, .cancel = cancel};
     bool fails = random_.chance(faults_.failed);
-    if (random_.chance(faults_.wedged)) {
+    bool wedged = random_.chance(faults_.wedged);
+    bool stuck = !wedged && random_.chance(faults_.stuck);
+    injected_ += fails || wedged || stuck;
+    if (wedged) {
         limits.cancel = {};
-    } else if (!random_.chance(faults_.stuck)) {
+    } else if (!stuck) {
         u64 delay_ns = 1 + random_.below(100 * nanoseconds_per_microsecond);
         if (random_.chance(faults_.delayed)) {
             delay_ns += random_.below(faults_.delay_max_ns);
@@ -58,7 +66,7 @@ Task<DiskResult<void>> SimulatedMedium::bad_day(CancelToken cancel) {
 
 Task<DiskResult<void>> SimulatedMedium::read(u64 sector, SegmentList into, CancelToken cancel) {
     CO_TRY(co_await bad_day(cancel));
-    u64 count = total_bytes(into) / sector_size_;
+    u64 count = total_bytes(into) / kind_.sector_size;
     if (!in_range(sector, count)) {
         co_return fail(DiskError::illegal_block);
     }
@@ -68,48 +76,73 @@ Task<DiskResult<void>> SimulatedMedium::read(u64 sector, SegmentList into, Cance
     SegmentCursor cursor(into);
     for (u64 at = sector; at < sector + count; ++at) {
         auto cached = volatile_.find(at);
-        const std::byte* bytes =
-            cached != volatile_.end() ? cached->second.back().bytes.data() : durable_.data() + at * sector_size_;
-        cursor.copy_in({bytes, sector_size_});
+        if (cached == volatile_.end()) {
+            cursor.copy_in({durable_.data() + at * kind_.sector_size, kind_.sector_size});
+        } else if (const Contents& bytes = cached->second.back().bytes; !bytes.empty()) {
+            cursor.copy_in(bytes);
+        } else {
+            cursor.fill_zero(kind_.sector_size);
+        }
     }
     co_return DiskResult<void>{};
 }
 
+void SimulatedMedium::put_durable(u64 sector, std::span<const std::byte> bytes) {
+    std::byte* place = durable_.data() + sector * kind_.sector_size;
+    durable_data_[sector] = !bytes.empty();
+    if (bytes.empty()) {
+        std::memset(place, 0, kind_.sector_size);
+    } else {
+        std::memcpy(place, bytes.data(), bytes.size());
+    }
+}
+
 void SimulatedMedium::put(u64 sector, std::span<const std::byte> bytes, bool durable) {
     if (durable) {
-        std::memcpy(durable_.data() + sector * sector_size_, bytes.data(), bytes.size());
+        put_durable(sector, bytes);
         volatile_.erase(sector);
     } else {
         volatile_[sector].push_back({.sequence = ++sequence_, .bytes = {bytes.begin(), bytes.end()}});
     }
 }
 
-Task<DiskResult<void>> SimulatedMedium::store(u64 sector, std::vector<std::byte> bytes, bool durable,
-                                              CancelToken cancel) {
+/// `bytes`: the range's contents, or none for holes.
+Task<DiskResult<void>> SimulatedMedium::store(SectorRange range, Contents bytes, bool durable, CancelToken cancel) {
     DiskResult<void> outcome = co_await bad_day(cancel);
-    u64 count = bytes.size() / sector_size_;
-    if (!in_range(sector, count)) {
+    if (!in_range(range.start, range.count)) {
         co_return fail(DiskError::illegal_block);
     }
     // What failed has been done for some of its sectors, or for none.
     bool partly = !outcome && powered_ && random_.chance(500);
-    for (u64 index = 0; index < count; ++index) {
+    usize step = bytes.empty() ? 0 : kind_.sector_size;
+    for (u64 index = 0; index < range.count; ++index) {
         if (outcome || (partly && random_.chance(500))) {
-            put(sector + index, std::span(bytes).subspan(index * sector_size_, sector_size_), outcome && durable);
+            put(range.start + index, std::span(bytes).subspan(index * step, step), outcome && durable);
         }
     }
     co_return outcome;
 }
 
 Task<DiskResult<void>> SimulatedMedium::write(u64 sector, SegmentList from, ForceUnitAccess fua, CancelToken cancel) {
-    std::vector<std::byte> bytes(total_bytes(from));
+    Contents bytes(total_bytes(from));
     SegmentCursor(from).copy_out(bytes);
-    co_return co_await store(sector, std::move(bytes), fua == ForceUnitAccess::yes, cancel);
+    SectorRange range{.start = sector, .count = bytes.size() / kind_.sector_size};
+    bool durable = fua == ForceUnitAccess::yes && kind_.fua_respected;
+    co_return co_await store(range, std::move(bytes), durable, cancel);
 }
 
-Task<DiskResult<void>> SimulatedMedium::write_zeroes(SectorRange range, bool, ForceUnitAccess fua, CancelToken cancel) {
-    co_return co_await store(range.start, std::vector<std::byte>(range.count * sector_size_),
-                             fua == ForceUnitAccess::yes, cancel);
+Task<DiskResult<void>> SimulatedMedium::write_zeroes(SectorRange range, bool allow_unmap, ForceUnitAccess fua,
+                                                     CancelToken cancel) {
+    bool hole = allow_unmap && kind_.unmap == UnmapBehavior::zeroes;
+    bool durable = fua == ForceUnitAccess::yes && kind_.fua_respected;
+    return store(range, hole ? Contents{} : Contents(range.count * kind_.sector_size), durable, cancel);
+}
+
+Task<DiskResult<void>> SimulatedMedium::unmap(SectorRange range, CancelToken cancel) {
+    if (kind_.unmap == UnmapBehavior::ignored) {
+        return Task<DiskResult<void>>::ready(DiskResult<void>{});
+    }
+    return store(range, {}, false, cancel);
 }
 
 Task<DiskResult<void>> SimulatedMedium::flush(CancelToken cancel) {
@@ -120,7 +153,7 @@ Task<DiskResult<void>> SimulatedMedium::flush(CancelToken cancel) {
         auto later = std::find_if(versions.begin(), versions.end(),
                                   [covered](const Version& version) { return version.sequence > covered; });
         if (later != versions.begin()) {
-            std::memcpy(durable_.data() + at->first * sector_size_, std::prev(later)->bytes.data(), sector_size_);
+            put_durable(at->first, std::prev(later)->bytes);
             versions.erase(versions.begin(), later);
         }
         at = versions.empty() ? volatile_.erase(at) : std::next(at);
@@ -134,18 +167,38 @@ void SimulatedMedium::power_off() {
     for (auto& [sector, versions] : volatile_) {
         u64 choice = random_.below(versions.size() + 1);
         if (choice > 0) {
-            std::memcpy(durable_.data() + sector * sector_size_, versions[choice - 1].bytes.data(), sector_size_);
+            put_durable(sector, versions[choice - 1].bytes);
         }
     }
     volatile_.clear();
 }
 
-Task<DiskResult<void>> SimulatedMedium::unmap(SectorRange, CancelToken) {
-    return Task<DiskResult<void>>::ready(DiskResult<void>{});
+void SimulatedMedium::resize(u64 sectors) {
+    durable_.resize(sectors * kind_.sector_size);
+    durable_data_.resize(sectors);
+    volatile_.erase(volatile_.lower_bound(sectors), volatile_.end());
+    size_.set(sectors);
 }
 
-Task<DiskResult<BlockStatus>> SimulatedMedium::block_status(SectorRange range, CancelToken) {
-    return Task<DiskResult<BlockStatus>>::ready(BlockStatus{.sectors = range.count, .state = BlockState::unknown});
+bool SimulatedMedium::is_hole(u64 sector) const {
+    auto cached = volatile_.find(sector);
+    return cached != volatile_.end() ? cached->second.back().bytes.empty() : !durable_data_[sector];
+}
+
+Task<DiskResult<BlockStatus>> SimulatedMedium::block_status(SectorRange range, CancelToken cancel) {
+    if (!kind_.knows_holes) {
+        co_return BlockStatus{.sectors = range.count, .state = BlockState::unknown};
+    }
+    CO_TRY(co_await bad_day(cancel));
+    if (!in_range(range.start, range.count)) {
+        co_return fail(DiskError::illegal_block);
+    }
+    bool hole = is_hole(range.start);
+    u64 sectors = 1;
+    while (sectors < range.count && is_hole(range.start + sectors) == hole) {
+        ++sectors;
+    }
+    co_return BlockStatus{.sectors = sectors, .state = hole ? BlockState::zero : BlockState::data};
 }
 
 Task<DiskResult<void>> SimulatedMedium::eject() {

@@ -13,7 +13,8 @@ constexpr u64 message_address = 0xfee0'0000;
 }  // namespace
 
 SimulatedNvme::SimulatedNvme(const Config& config)
-    : arena_(config.memory_bytes), interrupts_(config.vectors),
+    : own_arena_(config.memory == nullptr ? std::make_unique<DmaArena>(config.memory_bytes) : nullptr),
+      arena_(config.memory == nullptr ? own_arena_.get() : config.memory), interrupts_(config.vectors),
       tamper_(config.tamper != nullptr ? *config.tamper : default_tamper_) {}
 
 Result<std::unique_ptr<SimulatedNvme>> SimulatedNvme::create(const Config& config) {
@@ -42,10 +43,10 @@ Result<std::unique_ptr<InterruptBinding>> SimulatedNvme::bind_interrupt(u16 inde
 Result<void> SimulatedNvme::set_bus_master(bool enabled) {
     u64 status = controller_->read_bar(0, nvme::register_offset::status, AccessSize::dword);
     if (!enabled && nvme::ControllerStatus{static_cast<u32>(status)}.ready()) {
-        arena_.stop_tracking();
+        arena_->stop_tracking();
     }
     bus_master_ = enabled;
-    device_view_ = enabled ? arena_.memory() : GuestMemory{};
+    device_view_ = enabled ? arena_->memory() : GuestMemory{};
     u32 command = pci::command_bit::memory_space | (enabled ? u32{pci::command_bit::bus_master} : 0);
     controller_->write_config(pci::config_offset::command_status, command, 0xffff);
     // The only capability; its message control is the upper half of its first dword.

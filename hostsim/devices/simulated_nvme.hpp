@@ -42,6 +42,8 @@ public:
         usize memory_bytes = 16 * mib;
         u16 vectors = 9;
         NvmeTamper* tamper = nullptr;  ///< outlives the device
+        /// Memory that it shares with others, instead of `memory_bytes` of its own; outlives the device.
+        DmaArena* memory = nullptr;
     };
     static Result<std::unique_ptr<SimulatedNvme>> create(const Config& config);
     ~SimulatedNvme() override;
@@ -49,7 +51,7 @@ public:
     /// Stops the controller; before destruction, on the device's executor 0.
     Task<void> close();
 
-    DmaArena& arena() { return arena_; }
+    DmaArena& arena() { return *arena_; }
     nvme::Controller& controller() { return *controller_; }
     bool is_bus_master() const { return bus_master_; }
     /// Raises `vector` as if the device had.
@@ -57,9 +59,9 @@ public:
 
     // DeviceHost
     RegisterSpace& registers() override { return *this; }
-    Result<DmaBuffer> allocate_dma(usize size_bytes) override { return arena_.allocate(size_bytes); }
+    Result<DmaBuffer> allocate_dma(usize size_bytes) override { return arena_->allocate(size_bytes); }
     Result<DeviceRange> device_range(const std::byte* data, usize size_bytes) override {
-        return arena_.find(data, size_bytes);
+        return arena_->find(data, size_bytes);
     }
     u16 interrupt_count() const override { return static_cast<u16>(interrupts_.count()); }
     Result<std::unique_ptr<InterruptBinding>> bind_interrupt(u16 index) override;
@@ -77,7 +79,8 @@ private:
     // MessageSink
     void deliver(u64 address, u32 data) override;
 
-    DmaArena arena_;
+    std::unique_ptr<DmaArena> own_arena_;
+    DmaArena* arena_;
     GuestMemory device_view_;  // the arena, while the device is bus master; else nothing
     SimulatedInterrupts interrupts_;
     NvmeTamper default_tamper_;

@@ -14,8 +14,8 @@ inline constexpr u32 requests_per_queue_max = 128;    ///< executing at once; th
 /// to fail (`DriverOptions::request_bound_ns`). A guest that waits no longer than that takes the controller for dead:
 /// the longest time that CAP.TO can say, 127.5 s.
 inline constexpr u32 ready_timeout_500ms = 255;
-inline constexpr u32 memory_page_log2 = 12;           ///< the one page size of CAP.MPSMIN and MPSMAX
-inline constexpr u32 transfer_pages_log2 = 8;         ///< MDTS
+inline constexpr u32 memory_page_log2 = 12;    ///< the one page size of CAP.MPSMIN and MPSMAX
+inline constexpr u32 transfer_pages_log2 = 8;  ///< MDTS
 inline constexpr u64 transfer_bytes_max = u64{1} << (memory_page_log2 + transfer_pages_log2);
 inline constexpr usize inline_segments = 8;  ///< kept in the request: enough for the usual transfer
 inline constexpr usize segments_max = (usize{1} << transfer_pages_log2) + 1;

@@ -1,0 +1,22 @@
+// Bugs that are put into a simulated machine to see that the simulation finds them: disks that do what their contract
+// forbids, each in one way. For tests alone.
+#pragma once
+
+#include <span>
+
+#include "hostsim/simulation/world.hpp"
+
+namespace undercroft::test {
+
+struct PlantedBug {
+    const char* name;
+    simulation::Place place;
+    /// Makes the disk that misbehaves, over `below`.
+    std::shared_ptr<DiskInterface> (*make)(Disk below);
+
+    simulation::Decorate decorate() const;
+};
+
+std::span<const PlantedBug> planted_bugs();
+
+}  // namespace undercroft::test
