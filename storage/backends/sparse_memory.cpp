@@ -20,7 +20,7 @@ constexpr usize status_steps_max = 1024;
 struct SparseMemory::Chunk {
     BitRuns<chunk_bytes / 512> is_data;
     BitRuns<chunk_bytes / 512> is_zero;
-    alignas(64) std::byte bytes[chunk_bytes];
+    alignas(64) std::byte bytes[chunk_bytes] = {};
 
     Presence at(u32 sector) const {
         return is_data.test(sector) ? Presence::data : is_zero.test(sector) ? Presence::zero : Presence::absent;

@@ -85,7 +85,7 @@ Composition<std::shared_ptr<StripedDisk>> StripedDisk::create(std::vector<Disk> 
             return refused(std::move(reason));
         }
     }
-    u64 unit = 0;
+    u64 unit = members[0].facts().physical_sector_size;
     for (const Disk& member : members) {
         unit = std::max<u64>(unit, member.facts().physical_sector_size);
     }
@@ -301,6 +301,7 @@ Task<void> watch_member(const Disk& member, u64 known_sectors, SizeWatch& watch)
 Task<DiskResult<u64>> StripedDisk::wait_for_resize(u64 known_sectors, CancelToken cancel) {
     for (;;) {
         std::vector<u64> sizes;  // not on the path of I/O
+        sizes.reserve(members_.size());
         for (const Disk& member : members_) {
             sizes.push_back(member.sector_count());
         }
