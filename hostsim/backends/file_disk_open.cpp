@@ -66,7 +66,8 @@ Task<Result<Disk, std::string>> open_file_disk(std::string path, FileDiskOptions
     }
     CO_TRY(make_if_missing(path, options));
     OpenOptions how{.direct = options.direct, .read_only = options.read_only};
-    FileDiskParts parts = CO_TRY(look_at(CO_TRY(co_await open_locked(path, how)), options));
+    FileDescriptor file = CO_TRY(co_await open_locked(path, how));
+    FileDiskParts parts = CO_TRY(look_at(std::move(file), options));
     co_return disk_of(std::make_shared<FileDisk>(std::move(parts)));
 }
 

@@ -183,7 +183,9 @@ Task<DiskResult<void>> FileIo::flush(CancelToken cancel) {
 Task<DiskResult<bool>> FileIo::allocate(int mode, u64 offset, u64 bytes, CancelToken cancel) {
     while (bytes > 0) {
         u64 piece = std::min(bytes, allocate_bytes_max);
-        auto fill = [&](io_uring_sqe* entry) { io_uring_prep_fallocate(entry, file_.get(), mode, offset, piece); };
+        auto fill = [&](io_uring_sqe* entry) {
+            io_uring_prep_fallocate(entry, file_.get(), mode, static_cast<off_t>(offset), static_cast<off_t>(piece));
+        };
         i32 done = co_await ring_operation(fill, cancel);
         if (done == -EOPNOTSUPP || done == -ENOSYS) {
             co_return false;

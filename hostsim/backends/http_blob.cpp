@@ -18,7 +18,7 @@ using Clock = std::chrono::steady_clock;
 
 constexpr auto retry_wait = std::chrono::milliseconds(100);  // tripled each time
 constexpr auto stop_check = std::chrono::milliseconds(20);
-constexpr long buffer_bytes = 256 * 1024;
+constexpr long buffer_bytes = 256L * 1024;
 constexpr u64 redirect_bytes_max = 256 * kib;
 
 constexpr long status_partial_content = 206;

@@ -14,12 +14,12 @@ namespace {
 constexpr char magic[16] = "SQLite format 3";  // with its zero
 
 struct [[gnu::packed]] RawHeader {
-    char magic[16];
-    Be<u16> page_bytes;  // 1: 65536
-    u8 write_version;    // 1: rollback journal, 2: write-ahead log
-    u8 read_version;
-    u8 reserved_bytes;
-    u8 payload_fractions[3];  // always 64, 32, 32
+    char magic[16] = {};
+    Be<u16> page_bytes;    // 1: 65536
+    u8 write_version = 0;  // 1: rollback journal, 2: write-ahead log
+    u8 read_version = 0;
+    u8 reserved_bytes = 0;
+    u8 payload_fractions[3] = {};  // always 64, 32, 32
     Be<u32> change_counter;
     Be<u32> pages;
     Be<u32> free_list[2];
@@ -31,7 +31,7 @@ struct [[gnu::packed]] RawHeader {
     Be<u32> user_version;
     Be<u32> vacuum_incremental;
     Be<u32> application_id;
-    u8 unused[20];
+    u8 unused[20] = {};
     Be<u32> version_valid_for;
     Be<u32> library_version;
 };

@@ -30,7 +30,7 @@ Task<Result<std::shared_ptr<DiskLayer>, std::string>> open_sqlite_layer(std::str
 
 /// Opens, or makes, the cache for `below` in `folder`, which is made if missing: `KEY.sqlite`, where an empty `key` is
 /// the disk's identifier in hexadecimal. Other processes may use it at the same time. On failure: the reason.
-Task<Result<std::shared_ptr<DiskLayer>, std::string>> open_autocache_layer(std::string folder, std::string key,
+Task<Result<std::shared_ptr<DiskLayer>, std::string>> open_autocache_layer(std::string folder, const std::string& key,
                                                                            Disk below);
 
 class SqliteLayer final : public DiskLayer {

@@ -40,9 +40,9 @@ StoreResult open_or_make(const std::string& path, const SqliteLayerOptions& opti
         if (options.read_only) {
             return fail(std::string("cannot be made and be read-only at once"));
         }
+        DiskId id = TRY(random_id());
         TRY(SqliteStore::create(
-            path,
-            {.sector_size = options.create->sector_size, .sectors = options.create->sectors, .id = TRY(random_id())}));
+            path, {.sector_size = options.create->sector_size, .sectors = options.create->sectors, .id = id}));
     }
     std::unique_ptr<SqliteStore> store = TRY(SqliteStore::open(path, {.read_only = options.read_only}));
     const SqliteStoreFacts& facts = store->facts();
@@ -119,7 +119,7 @@ Task<LayerResult> open_sqlite_layer(std::string path, SqliteLayerOptions options
     return open_on_thread([path = std::move(path), options] { return open_or_make(path, options); });
 }
 
-Task<LayerResult> open_autocache_layer(std::string folder, std::string key, Disk below) {
+Task<LayerResult> open_autocache_layer(std::string folder, const std::string& key, Disk below) {
     Result<std::string, std::string> name = cache_name(key, below);
     if (!name) {
         return Task<LayerResult>::ready(fail(std::move(name.error())));

@@ -89,7 +89,8 @@ Result<Vhd1Info, std::string> check_vhd1_file(const std::string& path) {
 Task<Result<Disk, std::string>> open_vhd1_disk(std::string path, Vhd1DiskOptions options) {
     CO_TRY(make_if_missing(path, options));
     OpenOptions how{.direct = options.direct, .read_only = options.read_only};
-    FileDiskParts parts = CO_TRY(look_at(CO_TRY(co_await open_locked(path, how)), path, options));
+    FileDescriptor file = CO_TRY(co_await open_locked(path, how));
+    FileDiskParts parts = CO_TRY(look_at(std::move(file), path, options));
     co_return disk_of(std::make_shared<FileDisk>(std::move(parts)));
 }
 

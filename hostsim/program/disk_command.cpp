@@ -33,7 +33,8 @@ void make_read_only(DiskConfig& disk) {
 }  // namespace
 
 Result<std::unique_ptr<DiskSession>, std::string> DiskSession::create() {
-    return std::unique_ptr<DiskSession>(new DiskSession(TRY(RingPlatform::create())));
+    std::unique_ptr<RingPlatform> platform = TRY(RingPlatform::create());
+    return std::unique_ptr<DiskSession>(new DiskSession(std::move(platform)));
 }
 
 DiskSession::DiskSession(std::unique_ptr<RingPlatform> platform)
