@@ -59,13 +59,13 @@ Result<std::unique_ptr<RingPlatform>, std::string> RingPlatform::create(const Ri
     parameters.cq_entries = options.completion_entries;
     int status = io_uring_queue_init_params(options.submission_entries, &platform->ring_, &parameters);
     if (status < 0) {
-        return fail(explain(-status));
+        return std::unexpected(explain(-status));
     }
     platform->event_ = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (platform->event_ < 0) {
         int error = errno;
         io_uring_queue_exit(&platform->ring_);
-        return fail(explain(error));
+        return std::unexpected(explain(error));
     }
     // Two places stay free for the wake and for a cancellation.
     platform->in_flight_max_ = parameters.cq_entries - 2;
@@ -265,7 +265,7 @@ void RingPlatform::poll() {
 }
 
 bool RingPlatform::spin(u64 deadline_ns) {
-    if (spin_ns_ == 0 || (spin_credit_ == 0 && wait_count_ % spin_retry != 0)) {
+    if (spin_ns_ == 0 || !spin_allowed_ || (spin_credit_ == 0 && wait_count_ % spin_retry != 0)) {
         return false;
     }
     if (io_uring_sq_ready(&ring_) != 0) {

@@ -61,6 +61,9 @@ public:
     /// From now on, as `RingOptions::spin_ns`.
     void set_spin_ns(u64 spin_ns) { spin_ns_ = spin_ns; }
     u64 spin_ns() const { return spin_ns_; }
+    /// Whether spinning is of any use just now: not while there is work enough that sleeping makes for larger batches.
+    /// Allowed at first; whoever knows the other side says so.
+    void set_spin_allowed(bool allowed) { spin_allowed_ = allowed; }
 
     /// For `inspect`.
     u64 in_flight() const { return in_flight_; }
@@ -96,6 +99,7 @@ private:
     u64 in_flight_max_ = 0;
     bool enabled_ = false;
     bool wake_armed_ = false;
+    bool spin_allowed_ = true;
     std::atomic<Sleep> sleep_{Sleep::running};
     // Operations that wait for an entry, and operations in flight that wait for an entry to cancel them.
     RingOperation* waiting_first_ = nullptr;

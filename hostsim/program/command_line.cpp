@@ -64,23 +64,24 @@ Result<CommandLine, std::string> CommandLine::parse(const Verb& verb, std::span<
             line.wants_help_ = true;
             return line;
         } else if (found == ':') {
-            return fail(std::string(words[static_cast<usize>(optind - 1)]) + " needs a value");
+            return std::unexpected(std::string(words[static_cast<usize>(optind - 1)]) + " needs a value");
         } else if (found >= first_option) {
             const OptionSpec& spec = verb.options[static_cast<usize>(found - first_option)];
             std::vector<std::string>& values = line.values_[spec.name];
             if (!values.empty() && spec.value != nullptr && !spec.repeatable) {
-                return fail(std::string("--") + spec.name + " is given twice");
+                return std::unexpected(std::string("--") + spec.name + " is given twice");
             }
             values.emplace_back(optarg != nullptr ? optarg : "");
         } else {
-            return fail(unknown_option(verb, words[static_cast<usize>(at)]));
+            return std::unexpected(unknown_option(verb, words[static_cast<usize>(at)]));
         }
     }
     for (int rest = optind; rest < count; ++rest) {
         line.positional_.emplace_back(words[static_cast<usize>(rest)]);
     }
     if (line.positional_.size() > verb.positional_max) {
-        return fail(std::string(verb.name) + " has no use for " + quoted(line.positional_[verb.positional_max]));
+        return std::unexpected(std::string(verb.name) + " has no use for " +
+                               quoted(line.positional_[verb.positional_max]));
     }
     return line;
 }
@@ -104,8 +105,8 @@ Result<u64, std::string> CommandLine::number(std::string_view name, u64 fallback
     u64 number = 0;
     auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
     if (error != std::errc() || end != text.data() + text.size() || number < minimum || number > maximum) {
-        return fail("--" + std::string(name) + " is " + quoted(text) + "; it has to be a number from " +
-                    std::to_string(minimum) + " to " + std::to_string(maximum));
+        return std::unexpected("--" + std::string(name) + " is " + quoted(text) + "; it has to be a number from " +
+                               std::to_string(minimum) + " to " + std::to_string(maximum));
     }
     return number;
 }

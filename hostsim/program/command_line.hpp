@@ -14,10 +14,10 @@ namespace undercroft {
 
 /// One `--name` of a verb.
 struct OptionSpec {
-    const char* name;         ///< without the dashes
-    const char* value;        ///< what it takes, as --help names it: "PATH"; null for a flag
-    const char* help;         ///< one line
-    bool repeatable = false;  ///< may be given several times
+    const char* name = nullptr;   ///< without the dashes
+    const char* value = nullptr;  ///< what it takes, as --help names it: "PATH"; null for a flag
+    const char* help = nullptr;   ///< one line
+    bool repeatable = false;      ///< may be given several times
 };
 
 /// What a verb is to the program: a line in --help, its options, and its function.

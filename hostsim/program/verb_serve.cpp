@@ -2,6 +2,8 @@
 #include <stdio.h>
 
 #include <algorithm>
+#include <iterator>
+#include <memory>
 #include <thread>
 
 #include "hostsim/pipeline/host_environment.hpp"
@@ -25,6 +27,7 @@ constexpr u16 queues_default = 4;
 constexpr OptionSpec options[] = {
     {.name = "nbd", .value = "WHERE", .help = "serve NBD at unix:PATH or tcp:127.0.0.1:PORT", .repeatable = true},
     {.name = "export", .value = "NAME=DISK", .help = "serve DISK under NAME (NBD)", .repeatable = true},
+    {.name = "config", .value = "FILE", .help = "serve every disk of a configuration, named CONTROLLER.LOCATION"},
     {.name = "vhost-user-blk",
      .value = "PATH",
      .help = "serve DISK to a virtual machine at this socket (vhost-user-blk)"},
@@ -66,6 +69,29 @@ struct NamedDisk {
     DiskConfig disk;
 };
 
+/// Every disk of the configuration in the file `path`, under CONTROLLER.LOCATION, both as the document numbers them.
+Result<std::vector<NamedDisk>, ConfigErrors> read_configuration(const std::string& path) {
+    std::unique_ptr<FILE, int (*)(FILE*)> file(fopen(path.c_str(), "rbe"), &fclose);
+    std::string text(config_bytes_max + 1, '\0');
+    if (file == nullptr) {
+        return std::unexpected(ConfigErrors{{.path = path, .message = "cannot be read; is there such a file?"}});
+    }
+    text.resize(fread(text.data(), 1, text.size(), file.get()));
+    Configuration configuration = TRY(parse_configuration(text));
+    std::vector<NamedDisk> disks;
+    usize number = 0;
+    for (StorageControllerConfig& controller : configuration.storage_controllers) {
+        for (LunConfig& lun : controller.luns) {
+            std::string line = to_string(lun.disk);
+            disks.push_back({.name = std::to_string(number) + "." + std::to_string(lun.location),
+                             .line = std::move(line),
+                             .disk = std::move(lun.disk)});
+        }
+        ++number;
+    }
+    return disks;
+}
+
 Result<std::vector<NamedDisk>, std::vector<DiskErrors>> read_disks(const CommandLine& line) {
     std::vector<NamedDisk> disks;
     std::vector<DiskErrors> errors;
@@ -94,6 +120,14 @@ Result<std::vector<NamedDisk>, std::vector<DiskErrors>> read_disks(const Command
             refused(text, "--export", "needs NAME=DISK, and is \"" + text + "\"");
         } else {
             add(text.substr(0, equals), std::string_view(text).substr(equals + 1));
+        }
+    }
+    if (line.has("config")) {
+        Result<std::vector<NamedDisk>, ConfigErrors> more = read_configuration(std::string(line.value("config")));
+        if (!more) {
+            errors.push_back({.line = "", .errors = std::move(more.error())});
+        } else {
+            std::ranges::move(*more, std::back_inserter(disks));
         }
     }
     if (!errors.empty()) {

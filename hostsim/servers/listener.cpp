@@ -22,7 +22,9 @@ namespace {
 constexpr int backlog = 128;
 using Failure = std::unexpected<std::string>;
 
-Failure failure(std::string_view where, const std::string& why) { return fail(std::string(where) + ": " + why); }
+Failure failure(std::string_view where, const std::string& why) {
+    return std::unexpected(std::string(where) + ": " + why);
+}
 Failure system_failure(std::string_view where, const char* what, int error) {
     return failure(where, std::string(what) + ": " + strerrordesc_np(error));
 }
@@ -30,6 +32,9 @@ Failure system_failure(std::string_view where, const char* what, int error) {
 /// Whether somebody accepts connections at `address`.
 bool is_served(const sockaddr_un& address) {
     int probe = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (probe < 0) {
+        return false;  // bind says what is wrong
+    }
     bool served = connect(probe, reinterpret_cast<const sockaddr*>(&address), sizeof(address)) == 0 || errno == EAGAIN;
     close(probe);
     return served;

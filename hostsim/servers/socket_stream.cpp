@@ -30,6 +30,8 @@ msghdr message_of(std::span<const iovec> pieces) {
 
 SocketStream::~SocketStream() { close(descriptor_); }
 
+void SocketStream::peer_waits(bool waits) { RingPlatform::current().set_spin_allowed(waits); }
+
 Task<i32> SocketStream::receive(std::span<const iovec> into, CancelToken cancel) {
     msghdr message = message_of(into);
     // A socket that was emptied is not tried before it has something: one attempt less.

@@ -15,6 +15,7 @@ public:
 
     Task<i32> receive(std::span<const iovec> into, CancelToken cancel) override;
     Task<i32> send(std::span<const iovec> from, CancelToken cancel) override;
+    void peer_waits(bool waits) override;
 
 private:
     int descriptor_;

@@ -26,6 +26,18 @@ refused 20 'unix:PATH or tcp:127.0.0.1:PORT' serve --nbd here mem:1M
 touch "$folder/file"
 refused 20 'is no socket' serve --nbd "unix:$folder/file" mem:1M
 
+refused 13 'is there such a file' serve --nbd "unix:$socket" --config "$folder/missing"
+echo '{"version": 1, "storage_controllers": [7]}' >"$folder/bad.json"
+refused 13 'storage_controllers[0]' serve --nbd "unix:$socket" --config "$folder/bad.json"
+cat >"$folder/config.json" <<'JSON'
+{"version": 1, "storage_controllers": [{"protocol": "NVME", "instance_id": "7a8203e1-4c4d-4b0a-9d0c-6f3d7d1c5a01",
+  "luns": [{"location": 1, "disk": {"mem": {"size": "1M"}}}, {"location": 2, "disk": "mem:2M"}]}]}
+JSON
+start_server --nbd "unix:$socket" --config "$folder/config.json"
+expect 'export-size: 2097152' nbdinfo "nbd+unix:///0.2?socket=$socket"
+expect 'export="0.1"' nbdinfo --list "$uri"
+stop_server
+
 start_server --nbd "unix:$socket" mem:1M
 refused 20 'another program listens there' serve --nbd "unix:$socket" mem:1M
 # A socket that a killed server left behind is taken over.

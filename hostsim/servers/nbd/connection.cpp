@@ -109,9 +109,13 @@ Task<void> Connection::transmit() {
 
 // False: no more requests. What is in flight is answered after a proper disconnect, and cancelled otherwise.
 Task<bool> Connection::next_request() {
-    if (buffer_.available() < sizeof(RequestHeader) && !co_await buffer_.fill(sizeof(RequestHeader), cancel_.token())) {
-        cancel_.cancel();
-        co_return false;
+    if (buffer_.available() < sizeof(RequestHeader)) {
+        stream_.peer_waits(request_count_ - counted_requests_ <= 1);
+        counted_requests_ = request_count_;
+        if (!co_await buffer_.fill(sizeof(RequestHeader), cancel_.token())) {
+            cancel_.cancel();
+            co_return false;
+        }
     }
     RequestHeader header;
     std::memcpy(&header, buffer_.take(sizeof(header)).data(), sizeof(header));

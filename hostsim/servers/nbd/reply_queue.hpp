@@ -13,8 +13,9 @@
 namespace undercroft::nbd {
 
 /// One message. Header and data stay where they are until it was sent.
-struct Reply {
+struct Reply {  // NOLINT(cppcoreguidelines-pro-type-member-init): see header
     static constexpr usize header_bytes_max = 64;
+    // Not initialised: only the first `header_bytes` are ever looked at, and this is on the path of every request.
     alignas(8) std::byte header[header_bytes_max];
     usize header_bytes = 0;
     SegmentList data;
@@ -84,7 +85,7 @@ private:
     bool stopping_ = false;
     bool failed_ = false;
     u64 send_count_ = 0;
-    iovec pieces_[pieces_max];
+    iovec pieces_[pieces_max] = {};
 };
 
 }  // namespace undercroft::nbd

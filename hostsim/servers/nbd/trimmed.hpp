@@ -11,6 +11,7 @@ class Trimmed {  // NOLINT(cppcoreguidelines-pro-type-member-init): see pieces_
 public:
     /// The first `bytes_max` bytes of `segments` (at most `BounceLease::segments_max`), rounded down to whole sectors
     /// of 2^`sector_shift` bytes where there are fewer.
+    // NOLINTNEXTLINE(cppcoreguidelines-pro-type-member-init): see pieces_
     Trimmed(SegmentList segments, u64 bytes_max, u32 sector_shift) {
         u64 there = 0;
         for (const MemorySegment& segment : segments) {
