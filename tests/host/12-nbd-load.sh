@@ -9,7 +9,7 @@ start_server --threads 2 --nbd "unix:$socket" mem:64M --export "large=mem:64M;se
 
 verify() {
     timeout -s KILL 60 fio --name=verify --ioengine=nbd "--uri=$1" --rw=randwrite --bs="$2" --iodepth=16 --size=16M --offset="$3" \
-        --verify=crc32c --verify_fatal=1 --verify_backlog=256 --randrepeat=0 >"$folder/fio.$3" 2>&1 ||
+        --verify=crc32c --verify_fatal=1 --verify_backlog=256 --verify_state_save=0 --randrepeat=0 >"$folder/fio.$3" 2>&1 ||
         { cat "$folder/fio.$3"; fail "fio at $3"; }
 }
 clients=()
