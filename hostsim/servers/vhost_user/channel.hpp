@@ -29,7 +29,7 @@ private:
 
 struct Received {
     Header header{};
-    alignas(8) std::byte payload[payload_bytes_max];
+    alignas(8) std::byte payload[payload_bytes_max]{};
     std::vector<Descriptor> descriptors;
 
     /// The payload as `T`; nothing where it is shorter.
@@ -38,7 +38,7 @@ struct Received {
         if (header.size < sizeof(T)) {
             return std::nullopt;
         }
-        T value;
+        T value{};
         __builtin_memcpy(&value, payload, sizeof(value));
         return value;
     }

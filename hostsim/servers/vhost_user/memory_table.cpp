@@ -18,7 +18,7 @@ Result<std::unique_ptr<MemoryTable>> MemoryTable::create(const Received& message
     }
     std::unique_ptr<MemoryTable> table(new MemoryTable);
     for (usize index = 0; index < header->count; ++index) {
-        MemoryRegion region;
+        MemoryRegion region{};
         std::memcpy(&region, message.payload + sizeof(*header) + index * sizeof(region), sizeof(region));
         u64 bytes = region.size_bytes + region.map_offset;
         struct stat file{};

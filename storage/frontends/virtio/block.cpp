@@ -18,6 +18,7 @@ using Outcome = DiskResult<u32>;  // data bytes written to the driver
 
 /// `all` without its first `skip` bytes and the last `drop`.
 struct Part {
+    // NOLINTNEXTLINE(cppcoreguidelines-pro-type-member-init): see count
     Part(SegmentList all, u64 skip, u64 drop) {
         u64 keep = total_bytes(all) - skip - drop;
         for (const MemorySegment& segment : all) {

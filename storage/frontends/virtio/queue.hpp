@@ -23,7 +23,7 @@ struct QueueSetup {
 };
 
 /// One request of the driver: what the device reads, then what it writes.
-struct Chain {
+struct Chain {  // NOLINT(cppcoreguidelines-pro-type-member-init): see segments
     static constexpr usize segments_max = 130;
     u16 id = 0;           ///< the driver's name for it: head index, or buffer id
     u16 descriptors = 0;  ///< places it takes in a packed ring
