@@ -40,7 +40,7 @@ public:
 /// `return fail(Error::timed_out);`
 template <typename E>
 constexpr std::unexpected<E> fail(E error) {
-    return std::unexpected<E>(error);
+    return std::unexpected<E>(std::move(error));
 }
 
 namespace detail {
