@@ -69,22 +69,28 @@ host_programs() {
 }
 
 run_all_checks() {
-    local checks kind selected
+    local -A name_of=() start_of=()
+    local checks kind selected pid status
     mapfile -t checks < <(all_checks | grep -E -- "${options[--only]:-.}")
     for kind in source size host fuzz host-check boot; do
         mapfile -t selected < <(printf '%s\n' "${checks[@]}" | grep "^$kind/")
         ((${#selected[@]} > 0)) || continue
         step "${#selected[@]} $kind checks"
-        run_checks "${selected[@]}"
+        start_checks "$kind" "${selected[@]}"
+    done
+    while ((${#name_of[@]} > 0)); do
+        collect_check
     done
 }
 
-# run_checks NAME...: two at a time, each reported when it ends.
-run_checks() {
-    local -A name_of=() start_of=()
-    local name pid status
+# start_checks KIND NAME...: two at a time, each reported when it ends; the last ones still run when it returns. Fuzz targets are
+# given a time, not work: four of them share the processors.
+start_checks() {
+    local name width=2
+    [[ $1 == fuzz ]] && width=4
+    shift
     for name; do
-        while ((${#name_of[@]} >= 2)); do
+        while ((${#name_of[@]} >= width)); do
             collect_check
         done
         mkdir -p "$(dirname "$test_log/$name")"
@@ -95,9 +101,6 @@ run_checks() {
         name_of[$!]=$name
         start_of[$!]=$(date +%s%N)
         children+=("$!")
-    done
-    while ((${#name_of[@]} > 0)); do
-        collect_check
     done
 }
 
