@@ -64,7 +64,7 @@ qemu_command() {
             -device "nvme,serial=physical-$index,drive=nvme$index,addr=$(printf '0x%x' $((nvme_slot_first + index)))"
         )
     done
-    command+=(-trace qemu_system_shutdown_request -D "${machine[trace]}" "${qemu_arguments[@]}")
+    command+=(-trace qemu_system_shutdown_request -d cpu_reset -D "${machine[trace]}" "${qemu_arguments[@]}")
 }
 
 # print_command: `command` as a shell takes it.
@@ -75,6 +75,13 @@ print_command() {
         line+="$word "
     done
     printf '%s\n' "${line% }"
+}
+
+# explain_reset QEMU_STATUS: a reset leaves no other trace of its cause than QEMU's word; it belongs into the log.
+explain_reset() {
+    if (($1 == 0)) && ! grep -q 'reason=6' "${machine[trace]}"; then
+        echo "QEMU: $(grep -E 'Triple fault|shutdown_request' "${machine[trace]}" || echo 'a reset that was no triple fault')" >>"${machine[log]}"
+    fi
 }
 
 # run_machine TIMEOUT_SECONDS (0: none): runs `command`; returns the launcher's status. QEMU dies with the launcher.
@@ -100,5 +107,6 @@ run_machine() {
         kill "$timer_pid" 2>/dev/null || true
         forget_child "$timer_pid"
     fi
+    explain_reset "$qemu_status"
     return "$(status_of_qemu "$qemu_status" "${machine[trace]}")"
 }

@@ -29,7 +29,12 @@ power_cut() {
     until grep -q '^flushed 3\.' "$console"; do
         sleep 0.2
         tries=$((tries + 1))
-        [ "$tries" -lt 450 ] || { cat "$work/launcher.$1"; tail -n 20 "$console" "$log"; echo "run $1: the guest flushed nothing"; return 1; }
+        if [ "$tries" -ge 450 ] || ! kill -0 "$launcher" 2>/dev/null; then
+            cat "$work/launcher.$1"
+            tail -n 20 "$console" "$log"
+            echo "run $1: the guest flushed nothing"
+            return 1
+        fi
     done
     sleep "$((RANDOM % 2)).$((RANDOM % 900 + 100))"
     pid=$(pgrep -P "$launcher" -f qemu-system) || { echo "run $1: QEMU is gone already"; return 1; }
