@@ -79,7 +79,7 @@ print_command() {
 
 # explain_reset QEMU_STATUS: a reset leaves no other trace of its cause than QEMU's word; it belongs into the log.
 explain_reset() {
-    if (($1 == 0)) && ! grep -q 'reason=6' "${machine[trace]}"; then
+    if (($1 == 0)) && ! powered_off "${machine[trace]}"; then
         echo "QEMU: $(grep -E 'Triple fault|shutdown_request' "${machine[trace]}" || echo 'a reset that was no triple fault')" >>"${machine[log]}"
     fi
 }

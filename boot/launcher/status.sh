@@ -34,12 +34,15 @@ explain_status() {
     esac
 }
 
+# powered_off LOG: whether QEMU's trace in LOG has a request with reason 6, guest shutdown.
+powered_off() { grep -q 'qemu_system_shutdown_request.*reason=6' "$1"; }
+
 # status_of_qemu STATUS LOG: the launcher's status for QEMU's own. QEMU also exits with 0 when the machine resets under
-# -no-reboot; only a power-off leaves a request with reason 6 (guest shutdown) in QEMU's trace, which LOG holds.
+# -no-reboot; only a power-off is in its trace, which LOG holds.
 status_of_qemu() {
     local value=$((($1 - 1) / 2))
     if (($1 == 0)); then
-        if grep -q 'qemu_system_shutdown_request.*reason=6' "$2"; then
+        if powered_off "$2"; then
             echo "$status_powered_off"
         else
             echo "$status_monitor_panic"

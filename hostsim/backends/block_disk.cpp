@@ -2,8 +2,6 @@
 #include "hostsim/backends/block_disk.hpp"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <linux/falloc.h>
 #include <linux/fs.h>
 #include <sys/ioctl.h>
 
@@ -95,13 +93,8 @@ Task<DiskResult<void>> BlockDisk::write_zeroes(SectorRange range, bool allow_unm
     CO_TRY(check(range.start, range.count, true));
     u64 offset = range.start * device_.sector_size;
     u64 bytes = range.count * device_.sector_size;
-    bool punched = false;
-    if (allow_unmap && device_.discard == DiscardMethod::punch) {
-        punched = CO_TRY(co_await io_.allocate(FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, offset, bytes, cancel));
-    }
-    if (!punched && !CO_TRY(co_await io_.allocate(FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE, offset, bytes, cancel))) {
-        CO_TRY(co_await io_.write_zeros(offset, bytes, cancel));
-    }
+    bool punch = allow_unmap && device_.discard == DiscardMethod::punch;
+    CO_TRY(co_await io_.zero(offset, bytes, punch, cancel));
     if (fua == ForceUnitAccess::yes) {
         co_return co_await io_.flush(cancel);
     }

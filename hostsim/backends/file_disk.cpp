@@ -2,8 +2,8 @@
 #include "hostsim/backends/file_disk.hpp"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <linux/falloc.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "hostsim/backends/resize_poll.hpp"
 
@@ -56,17 +56,6 @@ Task<DiskResult<void>> FileDisk::flush(CancelToken cancel) {
     return io_.flush(cancel);
 }
 
-// Zeros by the first way that the file system has: a hole, an extent marked as unwritten, bytes.
-Task<DiskResult<void>> FileDisk::zero(u64 offset, u64 bytes, bool punch, CancelToken cancel) {
-    if (punch && CO_TRY(co_await io_.allocate(FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, offset, bytes, cancel))) {
-        co_return DiskResult<void>{};
-    }
-    if (CO_TRY(co_await io_.allocate(FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE, offset, bytes, cancel))) {
-        co_return DiskResult<void>{};
-    }
-    co_return co_await io_.write_zeros(offset, bytes, cancel);
-}
-
 Task<DiskResult<void>> FileDisk::unmap(SectorRange range, CancelToken cancel) {
     return write_zeroes(range, true, ForceUnitAccess::no, cancel);
 }
@@ -85,7 +74,7 @@ Task<DiskResult<void>> FileDisk::write_zeroes(SectorRange range, bool allow_unma
         // No hole is wanted, and an unwritten extent would be one that comes and goes.
         CO_TRY(co_await io_.write_zeros(offset, bytes, cancel));
     } else {
-        CO_TRY(co_await zero(offset, bytes, allow_unmap, cancel));
+        CO_TRY(co_await io_.zero(offset, bytes, allow_unmap, cancel));
     }
     if (fua == ForceUnitAccess::yes) {
         co_return co_await io_.flush(cancel);

@@ -62,7 +62,6 @@ public:
 private:
     bool in_range(u64 sector, u64 count) const;
     void look_at_size();
-    Task<DiskResult<void>> zero(u64 offset, u64 bytes, bool punch, CancelToken cancel);
 
     FileIo io_;
     const u32 sector_size_;

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/falloc.h>
 #include <sys/uio.h>
 
 #include <cstdlib>
@@ -200,6 +201,16 @@ Task<DiskResult<bool>> FileIo::allocate(int mode, u64 offset, u64 bytes, CancelT
         bytes -= piece;
     }
     co_return true;
+}
+
+Task<DiskResult<void>> FileIo::zero(u64 offset, u64 bytes, bool punch, CancelToken cancel) {
+    if (punch && CO_TRY(co_await allocate(FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, offset, bytes, cancel))) {
+        co_return DiskResult<void>{};
+    }
+    if (CO_TRY(co_await allocate(FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE, offset, bytes, cancel))) {
+        co_return DiskResult<void>{};
+    }
+    co_return co_await write_zeros(offset, bytes, cancel);
 }
 
 Task<DiskResult<void>> FileIo::write_zeros(u64 offset, u64 bytes, CancelToken cancel) {

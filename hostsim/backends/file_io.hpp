@@ -36,6 +36,9 @@ public:
     Task<DiskResult<void>> flush(CancelToken cancel);
     /// fallocate(2) with `mode`, in pieces that can be cancelled between. False: the file system or device cannot.
     Task<DiskResult<bool>> allocate(int mode, u64 offset, u64 bytes, CancelToken cancel);
+    /// Zeros by the first way that the file system or device has: with `punch` a hole, an extent marked as unwritten,
+    /// bytes.
+    Task<DiskResult<void>> zero(u64 offset, u64 bytes, bool punch, CancelToken cancel);
     /// Writes zeros, byte for byte.
     Task<DiskResult<void>> write_zeros(u64 offset, u64 bytes, CancelToken cancel);
 

@@ -225,9 +225,7 @@ void GuestDriver::disable_now() {
     write32(register_offset::configuration, configuration.with_enable(false).raw);
 }
 
-Task<Result<void>> GuestDriver::reset() {
-    ++resets_;
-    config_.recorder.event("the guest resets its controller");
+Task<Result<void>> GuestDriver::disable() {
     disable_now();
     Result<void> disabled = co_await wait_ready(false);
     config_.recorder.expect(disabled.has_value(), "the controller is not disabled within CAP.TO");
@@ -236,7 +234,13 @@ Task<Result<void>> GuestDriver::reset() {
     for (auto& queue : queues_) {
         queue->detach();
     }
-    CO_TRY(disabled);
+    co_return disabled;
+}
+
+Task<Result<void>> GuestDriver::reset() {
+    ++resets_;
+    config_.recorder.event("the guest resets its controller");
+    CO_TRY(co_await disable());
     co_return co_await bring_up();
 }
 
@@ -244,13 +248,7 @@ Task<Result<void>> GuestDriver::stop() {
     stopping_ = true;
     tasks_.stop();
     if (device_ != nullptr) {
-        disable_now();
-        Result<void> disabled = co_await wait_ready(false);
-        config_.recorder.expect(disabled.has_value(), "the controller is not disabled within CAP.TO");
-        admin_.detach();
-        for (auto& queue : queues_) {
-            queue->detach();
-        }
+        (void)co_await disable();  // the recorder has heard of it
     }
     dead_ = true;
     running_again_.notify_all();

@@ -81,6 +81,7 @@ private:
     Task<Result<void>> delete_queue(GuestQueue& queue);
     Task<void> recreate_queue(GuestQueue& queue);
     void disable_now();
+    Task<Result<void>> disable();
     Task<Result<void>> reset();
     Task<void> supervise();
     Task<void> service(GuestQueue& queue);

@@ -24,15 +24,18 @@ struct ReferenceTscPage {
     i64 offset;
 };
 
-Result<void*> guest_page(u64 value) {
-    u64 address = TRY(machine.memory.guest_to_machine(value & page_mask, page_size));
-    // SAFETY: guest RAM is identity-mapped for the monitor; the guest may change it at any time, we only write.
-    return reinterpret_cast<void*>(address);
-}
-
 u64 scale_tsc(u64 tsc, u64 scale) { return static_cast<u64>((static_cast<unsigned __int128>(tsc) * scale) >> 64); }
 
 }  // namespace
+
+Result<void*> guest_page_of(u64 msr_value) {
+    auto address = machine.memory.guest_to_machine(msr_value & page_mask, page_size);
+    if (!address) {
+        return fail(Error::access_denied);
+    }
+    // SAFETY: guest RAM is identity-mapped for the monitor; the guest may change it at any time.
+    return reinterpret_cast<void*>(*address);
+}
 
 u64 reference_scale(u64 tsc_frequency_hz) {
     // (10^7 << 64) / frequency, by long division: there is no 128-bit division here. The frequency is above 10 MHz, so
@@ -69,11 +72,8 @@ Result<void> GuestHypervisor::set_hypercall(u64 value) {
         value &= ~enable_bit;
     }
     if ((value & enable_bit) != 0) {
-        auto page = guest_page(value);
-        if (!page) {
-            return fail(Error::access_denied);
-        }
-        memcpy(*page, hypercall_code, sizeof(hypercall_code));
+        void* page = TRY(guest_page_of(value));
+        memcpy(page, hypercall_code, sizeof(hypercall_code));
     }
     hypercall_ = value & (page_mask | enable_bit);
     return {};
@@ -82,16 +82,13 @@ Result<void> GuestHypervisor::set_hypercall(u64 value) {
 Result<void> GuestHypervisor::set_reference_tsc(u64 value) {
     SpinlockGuard guard(lock_);
     if ((value & enable_bit) != 0) {
-        auto page = guest_page(value);
-        if (!page) {
-            return fail(Error::access_denied);
-        }
+        void* page = TRY(guest_page_of(value));
         u64 scale = reference_scale(machine.tsc_frequency_hz);
         ReferenceTscPage contents{.sequence = 1,
                                   .reserved = 0,
                                   .scale = scale,
                                   .offset = -static_cast<i64>(scale_tsc(machine.entry_tsc, scale))};
-        memcpy(*page, &contents, sizeof(contents));
+        memcpy(page, &contents, sizeof(contents));
     }
     reference_tsc_ = value & (page_mask | enable_bit);
     return {};

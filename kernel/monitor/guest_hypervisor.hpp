@@ -27,6 +27,9 @@ private:
     u64 reference_tsc_ = 0;
 };
 
+/// The page of guest RAM that a synthetic MSR's value names in bits 63:12. `access_denied` where that is no RAM.
+Result<void*> guest_page_of(u64 msr_value);
+
 /// The scale of the reference TSC page: time = (tsc * scale) >> 64 in 100 ns units.
 u64 reference_scale(u64 tsc_frequency_hz);
 

@@ -170,15 +170,9 @@ Result<void> VirtualProcessor::set_guest_efer(u64 value) {
 /// Enables VTL0's VP assist page, of which the first dword is used. `access_denied` where it is not in guest RAM.
 Result<void> VirtualProcessor::set_guest_assist_page(u64 value) {
     constexpr u64 enable = 1;
-    constexpr u64 page_mask = ~u64{page_size - 1};
     u32* field = nullptr;
     if ((value & enable) != 0) {
-        auto page = machine.memory.guest_to_machine(value & page_mask, page_size);
-        if (!page) {
-            return fail(Error::access_denied);
-        }
-        // SAFETY: guest RAM is identity-mapped for the monitor.
-        field = reinterpret_cast<u32*>(*page);
+        field = static_cast<u32*>(TRY(guest_page_of(value)));
     }
     guest_assist_.set(value, field);
     return {};

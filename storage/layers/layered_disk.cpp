@@ -159,29 +159,33 @@ Task<DiskResult<void>> LayeredDisk::write(u64 sector, SegmentList from, ForceUni
     return write_through(sector, from, fua, cancel);
 }
 
+Task<DiskResult<u64>> LayeredDisk::borrow(BouncePiece& piece, u64 bytes, CancelToken cancel) {
+    u64 wanted = std::min<u64>(bytes, BouncePool::piece_pages * page_size);
+    BouncePool& pool = bounce_->pool();
+    if (!pool.try_acquire(piece.lease, wanted) && !co_await pool.acquire(piece.lease, wanted, cancel)) {
+        co_return fail(DiskError::cancelled);
+    }
+    u64 whole = align_down(piece.lease.size_bytes(), sector_size_);
+    SegmentCursor memory(piece.lease.segments());
+    if (whole == 0 || !piece.memory.assign(memory, whole)) {
+        co_return fail(DiskError::io);
+    }
+    co_return whole;
+}
+
 Task<DiskResult<void>> LayeredDisk::write_through(u64 sector, SegmentList from, ForceUnitAccess fua,
                                                   CancelToken cancel) {
     SegmentCursor source(from);
     u64 remaining = total_bytes(from);
     while (remaining > 0) {
-        BounceLease lease;
-        u64 wanted = std::min<u64>(remaining, BouncePool::piece_pages * page_size);
-        BouncePool& pool = bounce_->pool();
-        if (!pool.try_acquire(lease, wanted) && !co_await pool.acquire(lease, wanted, cancel)) {
-            co_return fail(DiskError::cancelled);
-        }
-        u64 bytes = align_down(lease.size_bytes(), sector_size_);
-        SegmentSlice piece;
-        SegmentCursor memory(lease.segments());
-        if (bytes == 0 || !piece.assign(memory, bytes)) {
-            co_return fail(DiskError::io);
-        }
-        for (const MemorySegment& segment : piece.list()) {
+        BouncePiece piece;
+        u64 bytes = CO_TRY(co_await borrow(piece, remaining, cancel));
+        for (const MemorySegment& segment : piece.memory.list()) {
             source.copy_out({segment.data, segment.size});
         }
         FanOut writes;
         for (usize index = 0; index < written_layers(); ++index) {
-            writes.add(layer(index).write(sector, piece.list(), Overwrite::everything, fua, cancel));
+            writes.add(layer(index).write(sector, piece.memory.list(), Overwrite::everything, fua, cancel));
         }
         CO_TRY(co_await writes.finish());
         sector += bytes >> sector_shift_;

@@ -21,6 +21,7 @@
 #include "storage/bounce_pool.hpp"
 #include "storage/composition.hpp"
 #include "storage/layers/layer.hpp"
+#include "storage/segments.hpp"
 
 namespace undercroft {
 
@@ -65,6 +66,11 @@ public:
 
 private:
     struct Run;
+    /// Bounce memory, cut to whole sectors.
+    struct BouncePiece {
+        BounceLease lease;
+        SegmentSlice memory;
+    };
     enum class Memory : bool { callers, own };
 
     LayeredDisk(std::vector<LayerPlacement> layers, const LayeredDiskOptions& options);
@@ -76,6 +82,9 @@ private:
     u64 stack_sectors() const { return *layers_[sized_].layer->sector_count(); }
     u64 notice_size() const;
     Task<DiskResult<void>> read_pieces(u64 sector, SegmentList into, CancelToken cancel);
+    bool narrow(Run& run, u64 skip_bytes, SegmentSlice& slice) const;
+    /// Borrows up to `bytes`; gives how many they are. Waits for them; `cancelled`, or `io` where none can be had.
+    Task<DiskResult<u64>> borrow(BouncePiece& piece, u64 bytes, CancelToken cancel);
     Task<DiskResult<void>> read_part(usize index, Run run, u64 skip_bytes, CancelToken cancel);
     Task<DiskResult<void>> read_from(usize index, Run run, CancelToken cancel);
     Task<DiskResult<void>> read_absent(usize index, Run run, u64 skip_bytes, CancelToken cancel);

@@ -45,15 +45,23 @@ Task<DiskResult<void>> LayeredDisk::read_pieces(u64 sector, SegmentList into, Ca
     co_return result;
 }
 
-// `run.memory` has the sectors' memory `skip_bytes` from its start.
-Task<DiskResult<void>> LayeredDisk::read_part(usize index, Run run, u64 skip_bytes, CancelToken cancel) {
-    SegmentSlice slice;
+// From then on `run.memory`, which has the sectors' memory `skip_bytes` from its start, is just that: `slice`.
+bool LayeredDisk::narrow(Run& run, u64 skip_bytes, SegmentSlice& slice) const {
     SegmentCursor cursor(run.memory);
     cursor.skip(skip_bytes);
     if (!slice.assign(cursor, run.count << sector_shift_)) {
-        co_return fail(DiskError::io);
+        return false;
     }
     run.memory = slice.list();
+    return true;
+}
+
+// `run.memory` has the sectors' memory `skip_bytes` from its start.
+Task<DiskResult<void>> LayeredDisk::read_part(usize index, Run run, u64 skip_bytes, CancelToken cancel) {
+    SegmentSlice slice;
+    if (!narrow(run, skip_bytes, slice)) {
+        co_return fail(DiskError::io);
+    }
     co_return co_await read_from(index, run, cancel);
 }
 
@@ -109,12 +117,9 @@ Task<DiskResult<void>> LayeredDisk::read_runs(usize index, Run run, const Presen
 // As `read_part`, for sectors that the layer at `index` has not.
 Task<DiskResult<void>> LayeredDisk::read_absent(usize index, Run run, u64 skip_bytes, CancelToken cancel) {
     SegmentSlice slice;
-    SegmentCursor cursor(run.memory);
-    cursor.skip(skip_bytes);
-    if (!slice.assign(cursor, run.count << sector_shift_)) {
+    if (!narrow(run, skip_bytes, slice)) {
         co_return fail(DiskError::io);
     }
-    run.memory = slice.list();
     co_return co_await read_and_fill(index, run, cancel);
 }
 
@@ -148,21 +153,12 @@ Task<DiskResult<void>> LayeredDisk::read_and_fill(usize index, Run run, CancelTo
 Task<DiskResult<void>> LayeredDisk::read_by_bounce(usize index, Run run, CancelToken cancel) {
     SegmentCursor into(run.memory);
     while (run.count > 0) {
-        BounceLease lease;
-        u64 wanted = std::min<u64>(run.count << sector_shift_, BouncePool::piece_pages * page_size);
-        BouncePool& pool = bounce_->pool();
-        if (!pool.try_acquire(lease, wanted) && !co_await pool.acquire(lease, wanted, cancel)) {
-            co_return fail(DiskError::cancelled);
-        }
-        u64 bytes = align_down(lease.size_bytes(), sector_size_);
-        SegmentSlice piece;
-        SegmentCursor memory(lease.segments());
-        if (bytes == 0 || !piece.assign(memory, bytes)) {
-            co_return fail(DiskError::io);
-        }
-        Run own{.sector = run.sector, .count = bytes >> sector_shift_, .memory = piece.list(), .owner = Memory::own};
+        BouncePiece piece;
+        u64 bytes = CO_TRY(co_await borrow(piece, run.count << sector_shift_, cancel));
+        Run own{
+            .sector = run.sector, .count = bytes >> sector_shift_, .memory = piece.memory.list(), .owner = Memory::own};
         CO_TRY(co_await read_and_fill(index, own, cancel));
-        for (const MemorySegment& segment : piece.list()) {
+        for (const MemorySegment& segment : piece.memory.list()) {
             into.copy_in({segment.data, segment.size});
         }
         run.sector += own.count;
