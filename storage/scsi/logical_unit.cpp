@@ -1,0 +1,151 @@
+// What stands before a command, and how one ends.
+#include "storage/scsi/logical_unit.hpp"
+
+#include <algorithm>
+#include <cstring>
+
+#include "kernel/base/assert.hpp"
+
+namespace undercroft::scsi {
+
+LogicalUnit::LogicalUnit(UnitKind kind, DeviceType type, UnitIdentity identity)
+    : kind_(kind), type_(type), identity_(std::move(identity)) {
+    ASSERT(identity_.nexuses >= 1 && identity_.nexuses <= nexuses_max);
+    identity_.serial.resize(std::min(identity_.serial.size(), serial_bytes_max));
+    nexuses_ = std::make_unique<NexusState[]>(identity_.nexuses);
+    if (kind_ == UnitKind::block || kind_ == UnitKind::optical) {
+        raise(UnitAttention::power_on);
+    }
+}
+
+LogicalUnit::~LogicalUnit() = default;
+
+Task<Completion> LogicalUnit::execute(const Request& request) {
+    ASSERT(request.nexus < identity_.nexuses);
+    Cdb cdb;
+    if (!request.cdb.empty()) {
+        std::memcpy(cdb.bytes.data(), request.cdb.data(), std::min(request.cdb.size(), cdb.bytes.size()));
+    }
+    Result<const Command*, CdbFault> command = parse_cdb(cdb, request.cdb.size(), kind_);
+    if (!command) [[unlikely]] {
+        if (kind_ == UnitKind::missing) {
+            return Task<Completion>::ready(
+                check(request, SenseKey::illegal_request, AdditionalSense::logical_unit_not_supported));
+        }
+        const CdbFault& fault = command.error();
+        return Task<Completion>::ready(fault.code == AdditionalSense::invalid_field_in_cdb
+                                           ? refuse_field(request, fault.field_byte)
+                                           : check(request, SenseKey::illegal_request, fault.code));
+    }
+    AttentionQueue& attentions = nexuses_[request.nexus].attentions;
+    if (!attentions.is_empty() && !(*command)->has(CommandFlag::before_attention)) [[unlikely]] {
+        if (std::optional<UnitAttention> attention = attentions.take()) {
+            return Task<Completion>::ready(check(request, SenseKey::unit_attention, sense_of(*attention)));
+        }
+    }
+    u32 holder = reserved_by_.load(std::memory_order_acquire);
+    if (holder != 0 && holder != request.nexus + 1 && !(*command)->has(CommandFlag::before_reservation)) [[unlikely]] {
+        return Task<Completion>::ready(failed(request, DiskError::reservation_conflict));
+    }
+    if (AdditionalSense why_not = readiness();
+        why_not != AdditionalSense::none && (*command)->has(CommandFlag::needs_medium)) [[unlikely]] {
+        return Task<Completion>::ready(check(request, SenseKey::not_ready, why_not));
+    }
+    return run(**command, cdb, request);
+}
+
+void LogicalUnit::raise(UnitAttention attention, u32 except) {
+    for (u32 nexus = 0; nexus < identity_.nexuses; ++nexus) {
+        if (nexus != except) {
+            nexuses_[nexus].attentions.raise(attention);
+        }
+    }
+}
+
+void LogicalUnit::reset(UnitAttention why) {
+    reserved_by_.store(0, std::memory_order_release);
+    descriptor_sense_.store(false, std::memory_order_relaxed);
+    for (u32 nexus = 0; nexus < identity_.nexuses; ++nexus) {
+        nexuses_[nexus].attentions.reset_to(why);
+        nexuses_[nexus].prevents_removal.store(false, std::memory_order_relaxed);
+    }
+}
+
+void LogicalUnit::lose_nexus(u32 nexus) {
+    u32 holder = nexus + 1;
+    reserved_by_.compare_exchange_strong(holder, 0);
+    nexuses_[nexus].attentions.reset_to(UnitAttention::nexus_loss);
+    nexuses_[nexus].prevents_removal.store(false, std::memory_order_relaxed);
+}
+
+Task<void> LogicalUnit::watch(CancelToken) { co_return; }
+
+void LogicalUnit::attach(u32 lun, UnitListener* listener, LunList* neighbours) {
+    lun_ = lun;
+    listener_ = listener;
+    neighbours_ = neighbours;
+}
+
+void LogicalUnit::tell(UnitEvent event) const {
+    if (listener_ != nullptr) {
+        listener_->unit_event(lun_, event);
+    }
+}
+
+bool LogicalUnit::is_removal_prevented() const {
+    return std::any_of(nexuses_.get(), nexuses_.get() + identity_.nexuses,
+                       [](const NexusState& nexus) { return nexus.prevents_removal.load(std::memory_order_relaxed); });
+}
+
+Completion LogicalUnit::succeed(const Request& request, u64 transferred) {
+    return {.transferred = transferred,
+            .residual = total_bytes(request.data_in) + total_bytes(request.data_out) - transferred};
+}
+
+Completion LogicalUnit::check(const Request& request, Sense sense) const {
+    sense.as_descriptors = descriptor_sense_.load(std::memory_order_relaxed);
+    if (identity_.keeps_sense) {
+        nexuses_[request.nexus].last_sense = sense;
+    }
+    Completion completion = succeed(request);
+    completion.status = Status::check_condition;
+    completion.sense = sense;
+    return completion;
+}
+
+Completion LogicalUnit::check(const Request& request, SenseKey key, AdditionalSense code) const {
+    return check(request, Sense{.key = key, .code = code});
+}
+
+Completion LogicalUnit::refuse_field(const Request& request, u8 byte) const {
+    return check(request, Sense{.key = SenseKey::illegal_request,
+                                .code = AdditionalSense::invalid_field_in_cdb,
+                                .names_field = true,
+                                .field_byte = byte});
+}
+
+Completion LogicalUnit::refuse_parameter(const Request& request, u16 byte) const {
+    return check(request, Sense{.key = SenseKey::illegal_request,
+                                .code = AdditionalSense::invalid_field_in_parameter_list,
+                                .names_field = true,
+                                .field_is_in_cdb = false,
+                                .field_byte = byte});
+}
+
+Completion LogicalUnit::failed(const Request& request, DiskError error) const {
+    const ErrorReport& report = report_of(error);
+    Completion completion = check(request, report.key, report.code);
+    completion.status = report.status;
+    if (error == DiskError::cancelled) {
+        completion.delivery = Delivery::aborted;
+    }
+    return completion;
+}
+
+Completion LogicalUnit::overrun(const Request& request) const {
+    Completion completion = check(request, SenseKey::illegal_request, AdditionalSense::invalid_field_in_cdb);
+    completion.delivery = Delivery::overrun;
+    return completion;
+}
+
+}  // namespace undercroft::scsi
