@@ -19,9 +19,12 @@ public:
     /// Sends all of `from` (at most IOV_MAX pieces). The number of bytes, or the negative of an errno value: then what
     /// was sent is not known, and the stream is of no further use.
     virtual Task<i32> send(std::span<const iovec> from, CancelToken cancel) = 0;
-    /// Whether the peer is likely waiting for us, so that looking out for its next message instead of sleeping pays. One
-    /// that keeps many requests under way is served better in batches.
-    virtual void peer_waits(bool) {}
+    /// To be called before the next requests are received, with how many were received since the last call: how long to
+    /// leave the peer alone first. See `ReceivePacing`.
+    virtual u64 pause_ns(u64 requests) {
+        (void)requests;
+        return 0;
+    }
 };
 
 }  // namespace undercroft

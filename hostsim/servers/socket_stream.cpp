@@ -2,6 +2,8 @@
 #include "hostsim/servers/socket_stream.hpp"
 
 #include <errno.h>
+#include <linux/sockios.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -10,6 +12,9 @@
 namespace undercroft {
 
 namespace {
+
+/// What may be on its way to a client: a batch of replies goes out with one call.
+constexpr int send_buffer_bytes = 1 << 20;
 
 usize total_of(std::span<const iovec> pieces) {
     usize total = 0;
@@ -28,9 +33,28 @@ msghdr message_of(std::span<const iovec> pieces) {
 
 }  // namespace
 
+SocketStream::SocketStream(int descriptor) : descriptor_(descriptor) {
+    int domain = 0;
+    socklen_t size = sizeof(domain);
+    // Over TCP, what was sent and not acknowledged says nothing of what the peer has read.
+    tells_unread_ = getsockopt(descriptor, SOL_SOCKET, SO_DOMAIN, &domain, &size) == 0 && domain == AF_UNIX;
+    int wanted = send_buffer_bytes;
+    (void)setsockopt(descriptor, SOL_SOCKET, SO_SNDBUF, &wanted, sizeof(wanted));  // the system's limit holds
+}
+
 SocketStream::~SocketStream() { close(descriptor_); }
 
-void SocketStream::peer_waits(bool waits) { RingPlatform::current().set_spin_allowed(waits); }
+u64 SocketStream::pause_ns(u64 requests) {
+    std::optional<u64> unread;
+    int bytes = 0;
+    if (tells_unread_ && ioctl(descriptor_, SIOCOUTQ, &bytes) == 0) {
+        unread = static_cast<u64>(bytes);
+    }
+    u64 pause = pacing_.next_pause_ns({.requests = requests, .received_bytes = received_bytes_}, unread);
+    received_bytes_ = 0;
+    RingPlatform::current().set_spin_allowed(pacing_.peer_waits());
+    return pause;
+}
 
 Task<i32> SocketStream::receive(std::span<const iovec> into, CancelToken cancel) {
     msghdr message = message_of(into);
@@ -43,6 +67,7 @@ Task<i32> SocketStream::receive(std::span<const iovec> into, CancelToken cancel)
         },
         cancel);
     likely_empty_ = got > 0 && static_cast<usize>(got) < total_of(into);
+    received_bytes_ += got > 0 ? static_cast<u64>(got) : 0;
     co_return got;
 }
 

@@ -9,6 +9,13 @@
 
 namespace undercroft::nbd {
 
+namespace {
+
+/// Pauses end at multiples of this, so that many connections of one thread wake it together.
+constexpr u64 pause_grain_ns = 4 * nanoseconds_per_microsecond;
+
+}  // namespace
+
 LazyMemory::LazyMemory(u64 bytes) {
     void* memory = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (memory != MAP_FAILED) {
@@ -110,8 +117,12 @@ Task<void> Connection::transmit() {
 // False: no more requests. What is in flight is answered after a proper disconnect, and cancelled otherwise.
 Task<bool> Connection::next_request() {
     if (buffer_.available() < sizeof(RequestHeader)) {
-        stream_.peer_waits(request_count_ - counted_requests_ <= 1);
-        counted_requests_ = request_count_;
+        u64 pause = stream_.pause_ns(batch_requests_);
+        batch_requests_ = 0;
+        if (pause > 0) {
+            u64 now = Executor::current().now_ns();
+            (void)co_await sleep_until(align_up(now + pause, pause_grain_ns), cancel_.token());  // `fill` sees a cancel
+        }
         if (!co_await buffer_.fill(sizeof(RequestHeader), cancel_.token())) {
             cancel_.cancel();
             co_return false;
@@ -136,6 +147,7 @@ Task<bool> Connection::next_request() {
         co_return false;
     }
     ++request_count_;
+    ++batch_requests_;
     std::optional<WireError> refusal = problem_with(request);
     if (is_write) {
         payload_pending_ = true;

@@ -118,7 +118,7 @@ private:
     WaitQueue payload_received_;
     bool payload_pending_ = false;  // a write still takes its payload from the stream
     u64 request_count_ = 0;
-    u64 counted_requests_ = 0;  // request_count_ when the reader last waited
+    u64 batch_requests_ = 0;  // since the reader last waited
 };
 
 }  // namespace undercroft::nbd
