@@ -1,4 +1,4 @@
-// What a block device says of its size and limits.
+// What a block device says of itself: size, limits, mode pages; and how it hears of a new size.
 #include <algorithm>
 #include <bit>
 #include <cstring>
@@ -13,6 +13,23 @@ namespace {
 constexpr VitalPage block_pages[] = {VitalPage::block_limits, VitalPage::block_characteristics,
                                      VitalPage::provisioning};
 
+// SBC-3 table 199: the cache is on, and may be switched off.
+constexpr u8 caching_page = 0x08;
+constexpr u8 caching_write_cache = 0x04;  // WCE, byte 2
+constexpr u8 caching[20] = {caching_page, 18, caching_write_cache};
+constexpr u8 caching_changeable[20] = {0, 0, caching_write_cache};
+// SPC-4 table 453: no log parameter is saved by itself (GLTSD), any order (QUEUE ALGORITHM MODIFIER 1), commands of
+// others end with TASK ABORTED (TAS), busy for as long as it takes; D_SENSE and SWP may be changed.
+constexpr u8 control_page = 0x0a;
+constexpr u8 control_write_protect = 0x08;  // SWP, byte 4
+constexpr u8 control[12] = {control_page, 10, 0x02, 0x10, 0, 0x40, 0, 0, 0xff, 0xff};
+constexpr u8 control_changeable[12] = {0, 0, 0x04, 0, control_write_protect};
+// SPC-4 table 462: exceptions are not reported (DEXCPT).
+constexpr u8 exceptions[12] = {0x1c, 10, 0x08};
+constexpr u8 exceptions_changeable[12] = {};
+constexpr ModePage block_mode_pages[] = {
+    {caching, caching_changeable}, {control, control_changeable}, {exceptions, exceptions_changeable}};
+
 template <typename T>
 usize put(std::span<std::byte> into, const T& page) {
     std::memcpy(into.data(), &page, sizeof(page));
@@ -22,6 +39,48 @@ usize put(std::span<std::byte> into, const T& page) {
 u32 blocks_per_physical(const DiskFacts& facts) { return facts.physical_sector_size / facts.sector_size; }
 
 }  // namespace
+
+BlockUnit::BlockUnit(BlockUnitConfig config)
+    : LogicalUnit(UnitKind::block, DeviceType::block, std::move(config.identity), block_mode_pages),
+      disk_(std::move(config.disk)), block_shift_(static_cast<u32>(std::countr_zero(disk_.sector_size()))),
+      write_protected_(identity().read_only || disk_.facts().read_only) {}
+
+Task<void> BlockUnit::watch(CancelToken cancel) {
+    u64 known = disk_.sector_count();
+    while (!cancel.is_cancelled()) {
+        DiskResult<u64> changed = co_await disk_.wait_for_resize(known, cancel);
+        if (!changed) {
+            co_return;  // cancelled, or there will be no other size
+        }
+        known = *changed;
+        raise(UnitAttention::capacity_changed);
+        tell(UnitEvent::capacity_changed);
+    }
+}
+
+void BlockUnit::reset(UnitAttention why) {
+    set_readiness(AdditionalSense::none);
+    LogicalUnit::reset(why);
+}
+
+void BlockUnit::modes_changed() {
+    write_cache_.store((modes().get(caching_page, 2) & caching_write_cache) != 0, std::memory_order_relaxed);
+    bool by_software = (modes().get(control_page, 4) & control_write_protect) != 0;
+    write_protected_.store(by_software || identity().read_only || disk_.facts().read_only, std::memory_order_relaxed);
+    LogicalUnit::modes_changed();
+}
+
+ModeGeometry BlockUnit::mode_geometry() const {
+    constexpr u8 write_protected = 0x80;    // WP
+    constexpr u8 has_forced_access = 0x10;  // DPOFUA
+    return {.blocks = disk_.sector_count(),
+            .block_bytes = disk_.sector_size(),
+            .device_specific = static_cast<u8>((is_write_protected() ? write_protected : 0) | has_forced_access)};
+}
+
+bool BlockUnit::offers(const Command& command) const {
+    return command.opcode != Opcode::unmap || disk_.facts().unmap != UnmapBehavior::ignored;
+}
 
 Completion BlockUnit::read_capacity_10(const Request& request) const {
     u64 blocks = disk_.sector_count();
@@ -48,21 +107,35 @@ std::span<const VitalPage> BlockUnit::vital_pages() const { return block_pages; 
 
 usize BlockUnit::vital_page(VitalPage page, std::span<std::byte, vital_page_bytes_max> into) const {
     const DiskFacts& facts = disk_.facts();
+    bool can_unmap = facts.unmap != UnmapBehavior::ignored;
     if (page == VitalPage::block_characteristics) {
         BlockCharacteristics data;
         data.rotation_rate = 1;
         return put(into, data);
     }
     if (page == VitalPage::provisioning) {
+        constexpr u8 all_three_ways = 0xe0;  // LBPU, LBPWS, LBPWS10
+        constexpr u8 reads_zeros = 0x04;     // LBPRZ
         ProvisioningPage data;
-        if (facts.unmap != UnmapBehavior::ignored) {
-            data.flags = static_cast<u8>(0xe0 | (facts.unmap == UnmapBehavior::zeroes ? 0x04 : 0));
+        if (can_unmap) {
+            data.flags = static_cast<u8>(all_three_ways | (facts.unmap == UnmapBehavior::zeroes ? reads_zeros : 0));
             data.type = 2;
         }
         return put(into, data);
     }
     BlockLimits data;
+    data.flags = 0x01;  // WSNZ
+    data.compare_and_write_blocks = 0xff;
     data.optimal_granularity = static_cast<u16>(std::min<u32>(blocks_per_physical(facts), 0xffff));
+    data.write_same_blocks_max = 0xffff'ffff;
+    data.atomic_blocks_max = 1;
+    if (can_unmap) {
+        // Never zero: drivers take that for "none at all".
+        data.unmap_blocks_max = 0xffff'ffff;
+        data.unmap_descriptors_max = unmap_descriptors_max;
+        data.optimal_unmap_granularity = facts.optimal_unmap_sectors;
+        data.unmap_alignment = 0x8000'0000;
+    }
     return put(into, data);
 }
 

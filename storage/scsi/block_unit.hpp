@@ -1,11 +1,17 @@
 // A direct access block device (SBC-3, with the atomic write of SBC-4) over a `Disk`: its logical blocks are the disk's
 // sectors, and data go between the initiator's memory and the disk without a copy. Leaves out protection information,
-// third party copy, referrals and power conditions.
+// third party copy, referrals, power conditions and SANITIZE.
+//
+// COMPARE AND WRITE is one action towards others of its kind on this unit; a plain write of the same blocks at the same
+// time may come between, as it may between any two commands that an initiator has under way.
 #pragma once
 
 #include "storage/scsi/logical_unit.hpp"
 
 namespace undercroft::scsi {
+
+/// Of one UNMAP.
+inline constexpr u32 unmap_descriptors_max = 256;
 
 struct BlockUnitConfig {
     Disk disk;
@@ -22,30 +28,52 @@ public:
 
 private:
     Task<Completion> run(const Command& command, Cdb cdb, const Request& request) override;
+    Task<Completion> run_rare(const Command& command, Cdb cdb, const Request& request);
+    bool offers(const Command& command) const override;
     std::span<const VitalPage> vital_pages() const override;
     usize vital_page(VitalPage page, std::span<std::byte, vital_page_bytes_max> into) const override;
+    ModeGeometry mode_geometry() const override;
+    void modes_changed() override;
     u16 command_set_version() const override { return version_sbc_3; }
 
-    /// READ and WRITE of every length: what can be refused is refused before a coroutine exists.
+    // READ and WRITE of every length: what can be refused is refused before a coroutine exists.
     Task<Completion> start_read(const Cdb& cdb, const Request& request);
     Task<Completion> start_write(const Cdb& cdb, const Request& request);
-    Task<Completion> read(const Request& request, SectorRange range, bool flush_first);
     Task<Completion> write(const Request& request, SectorRange range, bool durable);
-    Task<Completion> synchronize(const Request& request);
 
+    Task<Completion> verify(Cdb cdb, const Request& request);
+    Task<Completion> write_and_verify(Cdb cdb, const Request& request);
+    Task<Completion> compare_and_write(Cdb cdb, const Request& request);
+    Task<Completion> write_same(Cdb cdb, const Request& request);
+    Task<Completion> unmap(Cdb cdb, const Request& request);
+    Task<Completion> synchronize(Cdb cdb, const Request& request);
+    Task<Completion> format(Cdb cdb, const Request& request);
+    Task<Completion> start_stop(Cdb cdb, const Request& request);
+    Task<Completion> lba_status(Cdb cdb, const Request& request);
     Completion read_capacity_10(const Request& request) const;
     Completion read_capacity_16(const Cdb& cdb, const Request& request) const;
 
-    /// Why `range` is not on the disk.
-    bool is_outside(SectorRange range) const;
-    bool is_write_protected() const { return identity().read_only || disk_.facts().read_only; }
-    /// Whether each write must be durable before it ends: the cache is off (WCE).
-    bool writes_through() const { return !write_cache_.load(std::memory_order_relaxed); }
+    /// Writes what is offered, and flushes where `durable` asks for more than the disk does by itself.
+    Task<DiskResult<void>> write_durably(u64 sector, SegmentList from, bool durable, CancelToken cancel);
+    /// Whether the blocks can be read.
+    Task<DiskResult<void>> read_through(SectorRange range, CancelToken cancel);
+    /// Completes a comparison: good, or MISCOMPARE with the offset.
+    Completion compared(const Request& request, const DiskResult<Comparison>& result, u64 transferred) const;
+
+    /// Why a command on `range` ends before it began; nothing where it may go on.
+    std::optional<Completion> refuse(const Request& request, SectorRange range, bool changes) const;
+    bool is_write_protected() const { return write_protected_.load(std::memory_order_relaxed); }
+    /// Whether each write must be durable before it ends: the cache is off (WCE), or this one says so (FUA).
+    bool must_be_durable(bool force_unit_access) const {
+        return force_unit_access || !write_cache_.load(std::memory_order_relaxed);
+    }
     u64 bytes_of(u64 blocks) const { return blocks << block_shift_; }
 
     Disk disk_;
     u32 block_shift_;
     std::atomic<bool> write_cache_{true};
+    std::atomic<bool> write_protected_;
+    std::atomic<bool> comparing_{false};  ///< a COMPARE AND WRITE is under way
 };
 
 }  // namespace undercroft::scsi

@@ -5,11 +5,12 @@
 #include <cstring>
 
 #include "kernel/base/assert.hpp"
+#include "storage/scsi/data_part.hpp"
 
 namespace undercroft::scsi {
 
-LogicalUnit::LogicalUnit(UnitKind kind, DeviceType type, UnitIdentity identity)
-    : kind_(kind), type_(type), identity_(std::move(identity)) {
+LogicalUnit::LogicalUnit(UnitKind kind, DeviceType type, UnitIdentity identity, std::span<const ModePage> pages)
+    : kind_(kind), type_(type), identity_(std::move(identity)), modes_(pages) {
     ASSERT(identity_.nexuses >= 1 && identity_.nexuses <= nexuses_max);
     identity_.serial.resize(std::min(identity_.serial.size(), serial_bytes_max));
     nexuses_ = std::make_unique<NexusState[]>(identity_.nexuses);
@@ -36,6 +37,13 @@ Task<Completion> LogicalUnit::execute(const Request& request) {
         return Task<Completion>::ready(fault.code == AdditionalSense::invalid_field_in_cdb
                                            ? refuse_field(request, fault.field_byte)
                                            : check(request, SenseKey::illegal_request, fault.code));
+    }
+    if (!offers(**command)) [[unlikely]] {
+        return Task<Completion>::ready(
+            check(request, SenseKey::illegal_request, AdditionalSense::invalid_operation_code));
+    }
+    if (identity_.keeps_sense && (*command)->opcode != Opcode::request_sense) {
+        nexuses_[request.nexus].last_sense = {};
     }
     AttentionQueue& attentions = nexuses_[request.nexus].attentions;
     if (!attentions.is_empty() && !(*command)->has(CommandFlag::before_attention)) [[unlikely]] {
@@ -64,11 +72,13 @@ void LogicalUnit::raise(UnitAttention attention, u32 except) {
 
 void LogicalUnit::reset(UnitAttention why) {
     reserved_by_.store(0, std::memory_order_release);
-    descriptor_sense_.store(false, std::memory_order_relaxed);
+    modes_.set_defaults();
+    modes_changed();
     for (u32 nexus = 0; nexus < identity_.nexuses; ++nexus) {
         nexuses_[nexus].attentions.reset_to(why);
         nexuses_[nexus].prevents_removal.store(false, std::memory_order_relaxed);
     }
+    prevention_changed();
 }
 
 void LogicalUnit::lose_nexus(u32 nexus) {
@@ -76,6 +86,7 @@ void LogicalUnit::lose_nexus(u32 nexus) {
     reserved_by_.compare_exchange_strong(holder, 0);
     nexuses_[nexus].attentions.reset_to(UnitAttention::nexus_loss);
     nexuses_[nexus].prevents_removal.store(false, std::memory_order_relaxed);
+    prevention_changed();
 }
 
 Task<void> LogicalUnit::watch(CancelToken) { co_return; }
@@ -146,6 +157,30 @@ Completion LogicalUnit::overrun(const Request& request) const {
     Completion completion = check(request, SenseKey::illegal_request, AdditionalSense::invalid_field_in_cdb);
     completion.delivery = Delivery::overrun;
     return completion;
+}
+
+Task<Completion> LogicalUnit::read_blocks(const Disk& disk, u64 sector, u64 bytes, bool flush_first,
+                                          const Request& request) {
+    if (flush_first) [[unlikely]] {
+        // What is read must be on the medium: cached writes go there first.
+        if (DiskResult<void> flushed = co_await disk.flush(request.cancel); !flushed) {
+            co_return failed(request, flushed.error());
+        }
+    }
+    u64 offered = total_bytes(request.data_in);
+    DiskResult<void> result;
+    if (offered == bytes) [[likely]] {
+        result = co_await disk.read(sector, request.data_in, request.cancel);
+    } else if (offered > bytes) {
+        auto part = part_of(request.data_in, bytes);
+        if (part == nullptr) {
+            co_return failed(request, DiskError::io);
+        }
+        result = co_await disk.read(sector, part->list(), request.cancel);
+    } else {
+        co_return overrun(request);
+    }
+    co_return result ? succeed(request, bytes) : failed(request, result.error());
 }
 
 }  // namespace undercroft::scsi

@@ -14,6 +14,7 @@
 #include "kernel/async/task.hpp"
 #include "kernel/spec/scsi_data.hpp"
 #include "storage/scsi/command_table.hpp"
+#include "storage/scsi/mode_pages.hpp"
 #include "storage/scsi/request.hpp"
 #include "storage/scsi/unit_attention.hpp"
 
@@ -63,9 +64,17 @@ public:
     virtual void reported(u32 nexus) = 0;
 };
 
+/// What MODE SENSE says beside the pages.
+struct ModeGeometry {
+    u64 blocks = 0;
+    u32 block_bytes = 0;  ///< 0: no block descriptor
+    u8 device_specific = 0;
+};
+
 class LogicalUnit {
 public:
-    LogicalUnit(UnitKind kind, DeviceType type, UnitIdentity identity);
+    /// `pages` are constants, and may be none.
+    LogicalUnit(UnitKind kind, DeviceType type, UnitIdentity identity, std::span<const ModePage> pages = {});
     LogicalUnit(const LogicalUnit&) = delete;
     LogicalUnit& operator=(const LogicalUnit&) = delete;
     virtual ~LogicalUnit();
@@ -94,12 +103,24 @@ public:
 protected:
     /// A command of the table for which nothing stands in the way. Those of SPC are here.
     virtual Task<Completion> run(const Command& command, Cdb cdb, const Request& request);
+    /// Whether a command of the table is there on this unit, what it stands on being as it is.
+    virtual bool offers(const Command&) const { return true; }
     /// The pages beside those of SPC, in ascending order.
     virtual std::span<const VitalPage> vital_pages() const { return {}; }
     /// What is behind the header of one of `vital_pages`; returns its size.
     virtual usize vital_page(VitalPage page, std::span<std::byte, vital_page_bytes_max> into) const;
     /// Version descriptor of the command set.
     virtual u16 command_set_version() const { return version_spc_4; }
+
+    virtual ModeGeometry mode_geometry() const { return {}; }
+    /// MODE SELECT or a reset changed the pages: whoever keeps copies of their bits takes them again.
+    virtual void modes_changed();
+    /// PREVENT ALLOW MEDIUM REMOVAL was carried out.
+    virtual void prevention_changed() {}
+    ModePages& modes() { return modes_; }
+
+    /// READ: `bytes`, which are whole sectors, from `sector` on into what the initiator offers.
+    Task<Completion> read_blocks(const Disk& disk, u64 sector, u64 bytes, bool flush_first, const Request& request);
 
     /// The unit cannot be used for the reason; `none`: it can.
     void set_readiness(AdditionalSense why_not) { readiness_.store(why_not, std::memory_order_release); }
@@ -132,10 +153,18 @@ private:
     Completion report_luns(const Cdb& cdb, const Request& request);
     Completion report_opcodes(const Cdb& cdb, const Request& request) const;
     Completion report_task_management(const Cdb& cdb, const Request& request) const;
+    Completion mode_sense(const Cdb& cdb, const Request& request) const;
+    Completion mode_select(const Cdb& cdb, const Request& request);
+    Completion log_sense(const Cdb& cdb, const Request& request) const;
+    Completion reserve(const Request& request);
+    Completion release(const Request& request);
+    Completion prevent_removal(const Cdb& cdb, const Request& request);
+    Completion send_diagnostic(const Cdb& cdb, const Request& request);
 
     UnitKind kind_;
     DeviceType type_;
     UnitIdentity identity_;
+    ModePages modes_;
     std::unique_ptr<NexusState[]> nexuses_;
     std::atomic<AdditionalSense> readiness_{AdditionalSense::none};
     std::atomic<bool> descriptor_sense_{false};  ///< D_SENSE of the control mode page

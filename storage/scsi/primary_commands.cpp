@@ -78,6 +78,24 @@ Completion LogicalUnit::answer_alone(const Command& command, const Cdb& cdb, con
                                                                           : report_task_management(cdb, request);
     case Opcode::test_unit_ready:
         return succeed(request);
+    case Opcode::mode_sense_6:
+    case Opcode::mode_sense_10:
+        return mode_sense(cdb, request);
+    case Opcode::mode_select_6:
+    case Opcode::mode_select_10:
+        return mode_select(cdb, request);
+    case Opcode::log_sense:
+        return log_sense(cdb, request);
+    case Opcode::reserve_6:
+    case Opcode::reserve_10:
+        return reserve(request);
+    case Opcode::release_6:
+    case Opcode::release_10:
+        return release(request);
+    case Opcode::prevent_allow_medium_removal:
+        return prevent_removal(cdb, request);
+    case Opcode::send_diagnostic:
+        return send_diagnostic(cdb, request);
     default:
         return check(request, SenseKey::illegal_request, AdditionalSense::invalid_operation_code);
     }
@@ -242,6 +260,7 @@ void put_one_command(ResponseWriter& writer, const Command* command, bool with_t
 
 Completion LogicalUnit::report_opcodes(const Cdb& cdb, const Request& request) const {
     u8 reporting = cdb[2] & 0x07;
+    auto is_here = [this](const Command& command) { return command.is_for(kind_) && offers(command); };
     bool with_timeouts = (cdb[2] & return_timeouts) != 0;
     ResponseWriter writer(request, cdb.be32(6));
     if (reporting > 3) {
@@ -250,12 +269,12 @@ Completion LogicalUnit::report_opcodes(const Cdb& cdb, const Request& request) c
     if (reporting == 0) {
         u32 count = 0;
         for (const Command& command : command_table()) {
-            count += command.is_for(kind_) ? 1 : 0;
+            count += is_here(command) ? 1 : 0;
         }
         usize each = sizeof(CommandDescriptor) + (with_timeouts ? sizeof(TimeoutsDescriptor) : 0);
         writer.put_part(Be<u32>(static_cast<u32>(count * each)));
         for (const Command& command : command_table()) {
-            if (!command.is_for(kind_)) {
+            if (!is_here(command)) {
                 continue;
             }
             bool actions = command.has_service_action();
@@ -273,7 +292,7 @@ Completion LogicalUnit::report_opcodes(const Cdb& cdb, const Request& request) c
     // 1: an operation code alone; 2: with a service action; 3: whichever of the two it is (SPC-4 table 270).
     const Command* found = nullptr;
     for (const Command& command : commands_with(cdb[3])) {
-        if (!command.is_for(kind_)) {
+        if (!is_here(command)) {
             continue;
         }
         if (command.has_service_action() ? reporting == 1 : reporting == 2) {
