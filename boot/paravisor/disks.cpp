@@ -7,6 +7,7 @@
 #include "kernel/base/log.hpp"
 #include "kernel/crypto/wipe.hpp"
 #include "storage/backends/nvme_disk.hpp"
+#include "storage/frontends/virtio/block_device.hpp"
 
 namespace undercroft::paravisor {
 
@@ -15,6 +16,7 @@ namespace {
 constexpr const char* configuration_file = "opt/undercroft/config.json";
 constexpr usize key_bytes_max = 4096;  // what is longer than a key is told so, not read
 constexpr u32 nvme_class_code = 0x01'0802;
+constexpr usize virtio_queues_max = 16;  // of one virtio block device; one a processor, as far as that goes
 
 [[noreturn]] void refuse(const ConfigErrors& errors) {
     for (const ConfigError& error : errors) {
@@ -22,6 +24,10 @@ constexpr u32 nvme_class_code = 0x01'0802;
     }
     log_error("configuration: refused, %zu errors; no disk was touched", errors.size());
     hypercalls::platform_exit(ExitStatus::configuration_refused);
+}
+
+bool is_shown(StorageProtocol protocol) {
+    return protocol == StorageProtocol::nvme || protocol == StorageProtocol::virtio_block;
 }
 
 [[noreturn]] void refuse_late(const ConfigError& error) {
@@ -130,8 +136,8 @@ void Disks::configure(const FirmwareConfig& firmware) {
     keys_.load(configuration_, firmware);
     ConfigErrors errors = check_pipelines(configuration_, *this);
     for (const StorageControllerConfig& controller : configuration_.storage_controllers) {
-        if (controller.protocol != StorageProtocol::nvme) {
-            errors.push_back({controller.path + ".protocol", "this image shows its guest NVMe controllers only"});
+        if (!is_shown(controller.protocol)) {
+            errors.push_back({controller.path + ".protocol", "this image shows its guest NVME and VIRTIO_BLK only"});
         }
     }
     if (!errors.empty()) {
@@ -142,41 +148,75 @@ void Disks::configure(const FirmwareConfig& firmware) {
 Task<void> Disks::open(GuestMachine& machine) {
     u8 device = PciHost::first_free_device;
     for (const StorageControllerConfig& config : configuration_.storage_controllers) {
-        Result<std::unique_ptr<nvme::Controller>, ConfigError> controller = co_await make_controller(config, machine);
+        Result<PciFunction*, ConfigError> controller = co_await make_controller(config, machine);
         if (!controller) {
             refuse_late(controller.error());
         }
         ASSERT(machine.pci().attach(device, 0, **controller).has_value());
-        log_info("the guest's NVMe controller 00:%02x.0 has %zu namespaces", device, config.luns.size());
-        controllers_.push_back(std::move(*controller));
+        log_info("the guest's PCI function 00:%02x.0 is %s", device, config.path.c_str());
         ++device;
     }
     keys_.wipe();
 }
 
-Task<Result<std::unique_ptr<nvme::Controller>, ConfigError>>
-Disks::make_controller(const StorageControllerConfig& config, GuestMachine& machine) {
+Task<Result<PciFunction*, ConfigError>> Disks::make_controller(const StorageControllerConfig& config,
+                                                               GuestMachine& machine) {
+    return config.protocol == StorageProtocol::virtio_block ? make_virtio_block(config, machine)
+                                                            : make_nvme(config, machine);
+}
+
+Task<Result<Disk, ConfigError>> Disks::open_lun(const LunConfig& lun) {
+    Disk disk = CO_TRY(co_await open_pipeline(lun.disk, *this));
+    log_info("  %s: %s, %llu sectors of %u bytes", lun.path.c_str(), to_string(lun.disk).c_str(),
+             static_cast<unsigned long long>(disk.sector_count()), disk.sector_size());
+    co_return disk;
+}
+
+namespace {
+
+template <typename Controller>
+Result<PciFunction*, ConfigError> keep(Result<std::unique_ptr<Controller>> made,
+                                       std::vector<std::unique_ptr<Controller>>& all, const std::string& path) {
+    if (!made) {
+        return std::unexpected(
+            ConfigError{path, std::string("the controller cannot be made: ") + to_string(made.error())});
+    }
+    all.push_back(std::move(*made));
+    return all.back().get();
+}
+
+}  // namespace
+
+Task<Result<PciFunction*, ConfigError>> Disks::make_nvme(const StorageControllerConfig& config, GuestMachine& machine) {
     std::vector<nvme::NamespaceConfig> namespaces;
     nvme::Identity identity;
     for (const LunConfig& lun : config.luns) {
-        Disk disk = CO_TRY(co_await open_pipeline(lun.disk, *this));
-        log_info("  namespace %u: %s, %llu sectors of %u bytes", lun.location, to_string(lun.disk).c_str(),
-                 static_cast<unsigned long long>(disk.sector_count()), disk.sector_size());
+        Disk disk = CO_TRY(co_await open_lun(lun));
         namespaces.push_back({.id = lun.location, .disk = disk, .nguid = {}, .eui64 = {}});
         identity.serial = lun.serial_number.empty() ? identity.serial : std::string_view(lun.serial_number);
         identity.model = lun.model_number.empty() ? identity.model : std::string_view(lun.model_number);
     }
-    identity.controller_id = static_cast<u16>(controllers_.size());
-    Result<std::unique_ptr<nvme::Controller>> controller = nvme::Controller::create({.memory = machine.memory(),
-                                                                                     .messages = machine.messages(),
-                                                                                     .executors = executors_,
-                                                                                     .namespaces = namespaces,
-                                                                                     .identity = identity});
-    if (!controller) {
-        co_return std::unexpected(
-            ConfigError{config.path, std::string("the controller cannot be made: ") + to_string(controller.error())});
-    }
-    co_return std::move(*controller);
+    identity.controller_id = static_cast<u16>(nvme_controllers_.size());
+    co_return keep(nvme::Controller::create({.memory = machine.memory(),
+                                             .messages = machine.messages(),
+                                             .executors = executors_,
+                                             .namespaces = namespaces,
+                                             .identity = identity}),
+                   nvme_controllers_, config.path);
+}
+
+Task<Result<PciFunction*, ConfigError>> Disks::make_virtio_block(const StorageControllerConfig& config,
+                                                                 GuestMachine& machine) {
+    const LunConfig& lun = config.luns.front();
+    Disk disk = CO_TRY(co_await open_lun(lun));
+    virtio::BlockIdentity identity{.serial = lun.serial_number,
+                                   .queues = static_cast<u16>(std::min<usize>(executors_.size(), virtio_queues_max))};
+    co_return keep(virtio::PciController::create(
+                       {.memory = machine.memory(),
+                        .messages = machine.messages(),
+                        .executors = executors_,
+                        .device = std::make_unique<virtio::BlockDevice>(std::move(disk), std::move(identity))}),
+                   virtio_controllers_, config.path);
 }
 
 Disks::PhysicalController* Disks::find(PciAddress device) {

@@ -10,6 +10,7 @@
 #include "drivers/pci/pci_device_host.hpp"
 #include "kernel/config/configuration.hpp"
 #include "storage/frontends/nvme/controller.hpp"
+#include "storage/frontends/virtio/pci_controller.hpp"
 #include "storage/pipeline.hpp"
 
 namespace undercroft::paravisor {
@@ -78,8 +79,12 @@ private:
 
     PhysicalController* find(PciAddress device);
     Task<Result<void>> open_driver(PhysicalController& controller);
-    Task<Result<std::unique_ptr<nvme::Controller>, ConfigError>> make_controller(const StorageControllerConfig& config,
-                                                                                 GuestMachine& machine);
+    Task<Result<PciFunction*, ConfigError>> make_controller(const StorageControllerConfig& config,
+                                                            GuestMachine& machine);
+    Task<Result<PciFunction*, ConfigError>> make_nvme(const StorageControllerConfig& config, GuestMachine& machine);
+    Task<Result<PciFunction*, ConfigError>> make_virtio_block(const StorageControllerConfig& config,
+                                                              GuestMachine& machine);
+    Task<Result<Disk, ConfigError>> open_lun(const LunConfig& lun);
 
     const vtl2::BootInfo& boot_info_;
     std::vector<Executor*> executors_;
@@ -87,7 +92,8 @@ private:
     KeyStore keys_;
     std::vector<PhysicalController> physical_;
     std::unique_ptr<ProcessorBounceSource> bounce_[crypt_nesting_max];
-    std::vector<std::unique_ptr<nvme::Controller>> controllers_;
+    std::vector<std::unique_ptr<nvme::Controller>> nvme_controllers_;
+    std::vector<std::unique_ptr<virtio::PciController>> virtio_controllers_;
 };
 
 }  // namespace undercroft::paravisor

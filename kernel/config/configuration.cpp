@@ -11,7 +11,7 @@ namespace undercroft {
 
 namespace {
 
-constexpr std::string_view protocols[] = {"NVME", "SCSI", "IDE"};  // in the order of StorageProtocol
+constexpr std::string_view protocols[] = {"NVME", "SCSI", "IDE", "VIRTIO_BLK"};  // in the order of StorageProtocol
 constexpr u64 chunk_kib_max = mib;
 constexpr usize long_text_max = 1024;  // where something of the right kind will say more about a text
 
@@ -39,6 +39,8 @@ ProtocolBounds bounds_of(StorageProtocol protocol) {
         return {0, scsi_luns_max - 1, scsi_luns_max, scsi_controllers_max};
     case StorageProtocol::ide:
         return {0, ide_drives_per_channel - 1, usize{ide_channels} * ide_drives_per_channel, ide_controllers_max};
+    case StorageProtocol::virtio_block:
+        return {0, 0, virtio_block_luns_max, storage_controllers_max};
     case StorageProtocol::nvme:
         break;
     }
@@ -123,6 +125,9 @@ std::optional<LunConfig> read_lun(ConfigReport& report, const JsonValue& value, 
     if (lun.is_dvd && protocol == StorageProtocol::nvme) {
         report.error(object.path_of("is_dvd"), "an NVMe controller has no DVDs");
     }
+    if (lun.is_dvd && protocol == StorageProtocol::virtio_block) {
+        report.error(object.path_of("is_dvd"), "a virtio block device is no DVD drive; SCSI and IDE have them");
+    }
     std::optional<DiskConfig> disk = read_backing(object, lun.is_dvd);
     if (disk && lun.is_dvd && std::holds_alternative<StripedDiskConfig>(disk->kind)) {
         report.error(disk->path, "a DVD is one medium; it cannot be striped");
@@ -186,6 +191,9 @@ void read_luns(ObjectReader& object, StorageControllerConfig& controller) {
     if (luns->Size() > max) {
         object.report().error(path, "has " + decimal(luns->Size()) + " LUNs, and may have " + decimal(max));
         return;
+    }
+    if (controller.protocol == StorageProtocol::virtio_block && luns->Empty()) {
+        object.report().error(path, "is empty; a virtio block device is one disk, at location 0");
     }
     for (rapidjson::SizeType index = 0; index < luns->Size(); ++index) {
         if (auto lun = read_lun(object.report(), (*luns)[index], indexed(path, index), controller.protocol)) {

@@ -18,11 +18,12 @@ inline constexpr usize scsi_luns_max = 64;
 inline constexpr usize ide_controllers_max = 1;  ///< with two channels of two drives
 inline constexpr u32 ide_channels = 2;
 inline constexpr u32 ide_drives_per_channel = 2;
+inline constexpr usize virtio_block_luns_max = 1;  ///< a virtio block device is one disk, at location 0
 
 /// What the guest sees at one place of a controller. Empty texts were not given.
 struct LunConfig {
     std::string path;
-    u32 location = 0;  ///< NVMe: the namespace id; SCSI: the LUN; IDE: the drive of its channel
+    u32 location = 0;  ///< NVMe: the namespace id; SCSI: the LUN; IDE: the drive of its channel; virtio-blk: 0
     u32 channel = 0;   ///< IDE alone
     bool is_dvd = false;
     std::string device_id;
@@ -34,7 +35,7 @@ struct LunConfig {
     DiskConfig disk;  ///< an `EmptyDriveConfig` only where `is_dvd`
 };
 
-enum class StorageProtocol : u8 { nvme, scsi, ide };
+enum class StorageProtocol : u8 { nvme, scsi, ide, virtio_block };
 
 struct StorageControllerConfig {
     std::string path;

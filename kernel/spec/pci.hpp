@@ -52,10 +52,13 @@ inline constexpr u8 msi = 0x05;
 inline constexpr u8 vendor_specific = 0x09;
 inline constexpr u8 express = 0x10;
 inline constexpr u8 msix = 0x11;
+inline constexpr u8 advanced_features = 0x13;
 }  // namespace capability_id
 
 /// Class code of an NVMe I/O controller: mass storage, NVM, NVM Express.
 inline constexpr u32 class_nvme = 0x010802;
+inline constexpr u32 class_scsi = 0x010000;
+inline constexpr u32 class_other_mass_storage = 0x018000;
 inline constexpr u32 class_host_bridge = 0x060000;
 
 /// Message control of the MSI-X capability: bytes 2 and 3 of it.
@@ -77,6 +80,19 @@ inline constexpr u64 data = 8;
 inline constexpr u64 vector_control = 12;
 inline constexpr u32 vector_mask = 1u << 0;  ///< of `vector_control`
 }  // namespace msix_entry
+
+/// Advanced Features capability (PCI-SIG ECN "Advanced Capabilities for Conventional PCI"): offsets of its dwords, and
+/// its bits within them. Its length is 6, the second dword's upper half is not its.
+namespace advanced_features {
+inline constexpr u16 abilities = 0;
+inline constexpr u16 control = 4;
+inline constexpr u16 size_bytes = 8;
+inline constexpr u8 length = 6;
+inline constexpr u32 transactions_pending_capable = 1u << 24;  ///< of `abilities`
+inline constexpr u32 function_reset_capable = 1u << 25;
+inline constexpr u32 initiate_function_reset = 1u << 0;  ///< of `control`
+inline constexpr u32 transactions_pending = 1u << 8;
+}  // namespace advanced_features
 
 /// MSI-X capability: offsets of its dwords; BAR index is in bits 2:0 of table and pending words.
 namespace msix_capability {

@@ -1,5 +1,5 @@
 // Layouts and numbers of virtio 1.2 (OASIS, "Virtual I/O Device"): virtqueues (sections 2.7 and 2.8) and the block
-// device (section 5.2). Left out: transports, legacy devices, zoned block devices.
+// device (section 5.2). The PCI transport is in virtio_pci.hpp. Left out: legacy devices, zoned block devices.
 #pragma once
 
 #include <cstddef>
@@ -7,6 +7,9 @@
 #include "kernel/base/endian.hpp"
 
 namespace undercroft::virtio {
+
+/// Section 5.
+enum class DeviceType : u16 { block = 2, scsi = 8 };
 
 // --- Feature bits ----------------------------------------------------------------------------------------------------
 
@@ -18,6 +21,7 @@ inline constexpr u64 feature_block_topology = 1ULL << 10;
 inline constexpr u64 feature_block_queues = 1ULL << 12;
 inline constexpr u64 feature_block_discard = 1ULL << 13;
 inline constexpr u64 feature_block_write_zeroes = 1ULL << 14;
+inline constexpr u64 feature_block_lifetime = 1ULL << 15;
 inline constexpr u64 feature_indirect = 1ULL << 28;
 inline constexpr u64 feature_event_index = 1ULL << 29;
 inline constexpr u64 feature_version_1 = 1ULL << 32;
@@ -74,7 +78,15 @@ inline constexpr u16 event_wrap = 1U << 15;
 
 inline constexpr u32 block_sector_bytes = 512;  ///< the unit of every sector number, whatever the disk's own
 
-enum class BlockRequestType : u32 { in = 0, out = 1, flush = 4, get_id = 8, discard = 11, write_zeroes = 13 };
+enum class BlockRequestType : u32 {
+    in = 0,
+    out = 1,
+    flush = 4,
+    get_id = 8,
+    get_lifetime = 10,
+    discard = 11,
+    write_zeroes = 13
+};
 enum class BlockStatusCode : u8 { ok = 0, io_error = 1, unsupported = 2 };
 
 struct BlockRequestHeader {
@@ -92,6 +104,14 @@ struct BlockRange {
 static_assert(sizeof(BlockRange) == 16 && offsetof(BlockRange, flags) == 12);
 inline constexpr u32 block_range_unmap = 1U << 0;
 inline constexpr usize block_id_bytes = 20;
+
+/// Wear, as eMMC counts it; 0 everywhere: not known.
+struct BlockLifetime {
+    Le<u16> reserved_blocks_used;
+    Le<u16> estimate_a;
+    Le<u16> estimate_b;
+};
+static_assert(sizeof(BlockLifetime) == 6 && offsetof(BlockLifetime, estimate_b) == 4);
 
 struct BlockConfig {
     Le<u64> capacity;

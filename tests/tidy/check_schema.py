@@ -22,7 +22,8 @@ GUID = "00000000-0000-4000-8000-{:012x}"
 
 
 def good_lun(protocol):
-    return {"location": 1, "channel": 0, "disk": "mem:1M"} if str(protocol).upper() == "IDE" else {"location": 1, "disk": "mem:1M"}
+    place = {"IDE": {"location": 1, "channel": 0}, "VIRTIO_BLK": {"location": 0}}.get(str(protocol).upper(), {"location": 1})
+    return {**place, "disk": "mem:1M"}
 
 
 def parts(document):
@@ -52,7 +53,7 @@ def parts(document):
         if isinstance(luns, list):
             emptied["luns"] = [good_lun(protocol)] * len(luns)
         yield str(number), {"version": 1, "storage_controllers": [emptied]}
-        known = protocol if str(protocol).upper() in ("NVME", "SCSI", "IDE") else "NVME"
+        known = protocol if str(protocol).upper() in ("NVME", "SCSI", "IDE", "VIRTIO_BLK") else "NVME"
         for index, lun in enumerate(luns if isinstance(luns, list) else []):
             alone = {"protocol": known, "instance_id": GUID.format(number), "luns": [lun]}
             yield f"{number}/{index}", {"version": 1, "storage_controllers": [alone]}

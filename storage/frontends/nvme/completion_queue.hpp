@@ -10,8 +10,9 @@
 
 #include "kernel/async/executor.hpp"
 #include "kernel/base/spinlock.hpp"
-#include "storage/frontends/nvme/msix.hpp"
+#include "storage/frontends/nvme/limits.hpp"
 #include "storage/frontends/nvme/status.hpp"
+#include "storage/frontends/pci/msix.hpp"
 
 namespace undercroft::nvme {
 

@@ -24,7 +24,17 @@ Result<std::unique_ptr<Controller>> Controller::create(const ControllerConfig& c
 
 Controller::Controller(const ControllerConfig& config, NamespaceTable namespaces)
     : memory_(config.memory), executors_(config.executors.begin(), config.executors.end()),
-      namespaces_(std::move(namespaces)), identity_(config.identity), msix_(config.messages),
+      namespaces_(std::move(namespaces)), identity_(config.identity),
+      header_({.vendor_id = config.identity.vendor_id,
+               .device_id = config.identity.device_id,
+               .class_code = pci::class_nvme,
+               .revision = 1,
+               .subsystem_vendor_id = config.identity.vendor_id,
+               .subsystem_id = config.identity.device_id},
+              msix_offset),
+      msix_(
+          config.messages,
+          {.vectors = vectors_max, .bar = 0, .table_offset = msix_table_offset, .pending_offset = msix_pending_offset}),
       queues_(memory_, msix_, features_.coalescing(), executors_),
       admin_commands_(memory_, identity_, namespaces_, queues_, events_, features_, errors_),
       io_commands_(memory_, namespaces_, features_.write_cache_enabled()) {

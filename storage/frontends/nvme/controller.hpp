@@ -17,6 +17,7 @@
 #include "storage/frontends/nvme/admin_commands.hpp"
 #include "storage/frontends/nvme/counters.hpp"
 #include "storage/frontends/nvme/io_commands.hpp"
+#include "storage/frontends/pci/function_header.hpp"
 
 namespace undercroft::nvme {
 
@@ -51,6 +52,7 @@ public:
     Counters counters() const;
 
 private:
+    static constexpr u8 msix_offset = 0x40;  ///< of the MSI-X capability, the only one
     enum class Step : u8 { none, stop, start, shut_down };
 
     Controller(const ControllerConfig& config, NamespaceTable namespaces);
@@ -81,6 +83,7 @@ private:
     std::vector<Executor*> executors_;
     NamespaceTable namespaces_;
     IdentityFields identity_;
+    PciFunctionHeader header_;
     MsixTable msix_;
     FeatureStore features_;
     QueueSet queues_;
@@ -109,9 +112,6 @@ private:
     std::optional<TaskGroup> watchers_;
     std::optional<CancelSource> shutdown_cancel_;
     Counter resets_;
-
-    std::atomic<u16> pci_command_{0};
-    std::atomic<u8> pci_interrupt_line_{0};
 };
 
 }  // namespace undercroft::nvme

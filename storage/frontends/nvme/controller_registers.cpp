@@ -5,11 +5,6 @@ namespace undercroft::nvme {
 
 namespace {
 
-constexpr u16 msix_offset = 0x40;  ///< of the MSI-X capability, the only one
-constexpr u16 command_writable = pci::command_bit::io_space | pci::command_bit::memory_space |
-                                 pci::command_bit::bus_master | pci::command_bit::parity_error_response |
-                                 pci::command_bit::serr_enable | pci::command_bit::interrupt_disable;
-
 constexpr Capabilities capabilities =
     Capabilities{}
         .with_queue_entries_max_minus_one(queue_entries_max - 1)
@@ -28,51 +23,17 @@ u32 high_half(u64 value) { return static_cast<u32>(value >> 32); }
 }  // namespace
 
 u32 Controller::read_config(u16 offset_bytes) {
-    switch (offset_bytes) {
-    case pci::config_offset::ids:
-        return u32{identity_.device_id()} << 16 | identity_.vendor_id();
-    case pci::config_offset::command_status:
-        return u32{pci::status_bit::capabilities_list} << 16 | pci_command_.load(std::memory_order_relaxed);
-    case pci::config_offset::revision_class:
-        return pci::class_nvme << 8 | 1;
-    case pci::config_offset::subsystem_ids:
-        return u32{identity_.device_id()} << 16 | identity_.vendor_id();
-    case pci::config_offset::capabilities:
-        return msix_offset;
-    case pci::config_offset::interrupt:
-        return pci_interrupt_line_.load(std::memory_order_relaxed);  // no pin
-    case msix_offset + pci::msix_capability::control:
-        return u32{msix_.control()} << 16 | pci::capability_id::msix;  // last in the list
-    case msix_offset + pci::msix_capability::table:
-        return static_cast<u32>(msix_table_offset);
-    case msix_offset + pci::msix_capability::pending:
-        return static_cast<u32>(msix_pending_offset);
-    default:
-        return 0;
+    if (offset_bytes >= msix_offset) {
+        return msix_.read_capability(offset_bytes - msix_offset, 0);  // last in the list
     }
+    return header_.read(offset_bytes);
 }
 
 void Controller::write_config(u16 offset_bytes, u32 value, u32 mask) {
-    switch (offset_bytes) {
-    case pci::config_offset::command_status: {
-        u16 writable = static_cast<u16>(command_writable & mask);
-        u16 old = pci_command_.load(std::memory_order_relaxed);
-        pci_command_.store(static_cast<u16>((old & ~writable) | (value & writable)), std::memory_order_relaxed);
-        break;
-    }
-    case pci::config_offset::interrupt:
-        if ((mask & 0xff) != 0) {
-            pci_interrupt_line_.store(static_cast<u8>(value), std::memory_order_relaxed);
-        }
-        break;
-    case msix_offset + pci::msix_capability::control: {
-        u16 control_mask = static_cast<u16>(mask >> 16);
-        u16 old = msix_.control();
-        msix_.write_control(static_cast<u16>((old & ~control_mask) | (value >> 16 & control_mask)));
-        break;
-    }
-    default:
-        break;
+    if (offset_bytes >= msix_offset) {
+        msix_.write_capability(offset_bytes - msix_offset, value, mask);
+    } else {
+        header_.write(offset_bytes, value, mask);
     }
 }
 

@@ -31,7 +31,7 @@ constexpr u8 no_data_pages_log2 = 13;
 }  // namespace
 
 IdentityFields::IdentityFields(const Identity& identity)
-    : vendor_id_(identity.vendor_id), device_id_(identity.device_id), controller_id_(identity.controller_id) {
+    : vendor_id_(identity.vendor_id), controller_id_(identity.controller_id) {
     copy_padded(serial_, identity.serial);
     copy_padded(model_, identity.model);
     copy_padded(firmware_, identity.firmware);

@@ -25,8 +25,6 @@ class IdentityFields {
 public:
     explicit IdentityFields(const Identity& identity);
 
-    u16 vendor_id() const { return vendor_id_; }
-    u16 device_id() const { return device_id_; }
     u16 controller_id() const { return controller_id_; }
     std::span<const char, 8> firmware() const { return firmware_; }
 
@@ -39,7 +37,6 @@ private:
     char firmware_[8] = {};
     char subsystem_name_[256] = {};
     u16 vendor_id_;
-    u16 device_id_;
     u16 controller_id_;
 };
 

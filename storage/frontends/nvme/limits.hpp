@@ -33,8 +33,8 @@ inline constexpr usize error_log_entries = 64;  ///< ELPE + 1
 inline constexpr u64 bounce_bytes = 64 * kib;   ///< Compare and Verify read through a buffer of this size
 
 /// BAR0: registers and doorbells, then the MSI-X table, then its pending bits.
-inline constexpr u64 msix_table_offset = 0x2000;
-inline constexpr u64 msix_pending_offset = 0x3000;
+inline constexpr u32 msix_table_offset = 0x2000;
+inline constexpr u32 msix_pending_offset = 0x3000;
 inline constexpr u64 register_bar_bytes = 0x4000;
 
 }  // namespace undercroft::nvme

@@ -86,22 +86,26 @@ Task<Outcome> change_ranges(const Disk& disk, BlockRequestType type, const Chain
     co_return 0U;
 }
 
+Outcome give(std::span<const std::byte> answer, const Chain& chain) {
+    Part data(chain.writable(), 0, 1);
+    if (total_bytes(data.segments()) < answer.size()) {
+        return fail(DiskError::invalid_input);
+    }
+    SegmentCursor(data.segments()).copy_in(answer);
+    return static_cast<u32>(answer.size());
+}
+
 Outcome give_id(const BlockIdentity& identity, const Chain& chain) {
     char text[block_id_bytes] = {};
     std::memcpy(text, identity.serial.data(), std::min(identity.serial.size(), sizeof(text)));
-    Part data(chain.writable(), 0, 1);
-    if (total_bytes(data.segments()) < sizeof(text)) {
-        return fail(DiskError::invalid_input);
-    }
-    SegmentCursor(data.segments()).copy_in(std::as_bytes(std::span(text)));
-    return u32{sizeof(text)};
+    return give(std::as_bytes(std::span(text)), chain);
 }
 
 }  // namespace
 
 u64 block_features(const Disk& disk, const BlockIdentity& identity) {
     u64 features = feature_block_segments_max | feature_block_size | feature_block_flush | feature_block_topology |
-                   feature_block_queues;
+                   feature_block_queues | feature_block_lifetime;
     if (identity.read_only || disk.facts().read_only) {
         return features | feature_block_read_only;
     }
@@ -165,6 +169,9 @@ Task<Result<u32>> execute_block_request(const Disk& disk, const BlockIdentity& i
             outcome = flushed ? Outcome(0U) : Outcome(fail(flushed.error()));
         } else if (type == BlockRequestType::get_id) {
             outcome = give_id(identity, chain);
+        } else if (type == BlockRequestType::get_lifetime) {
+            BlockLifetime unknown{};
+            outcome = give(std::as_bytes(std::span(&unknown, 1)), chain);
         } else {
             is_known = false;
         }

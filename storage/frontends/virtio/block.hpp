@@ -1,8 +1,8 @@
 // The virtio block device without its transport (virtio 1.2, section 5.2): configuration, features, and a request from
-// a chain of descriptors carried out on a disk. Leaves out the lifetime command, secure erase and zoned disks.
+// a chain of descriptors carried out on a disk. Leaves out secure erase and zoned disks.
 #pragma once
 
-#include <string_view>
+#include <string>
 
 #include "storage/disk.hpp"
 #include "storage/frontends/virtio/queue.hpp"
@@ -10,8 +10,8 @@
 namespace undercroft::virtio {
 
 struct BlockIdentity {
-    std::string_view serial;  ///< at most `block_id_bytes` are shown
-    bool read_only = false;   ///< although the disk would take writes
+    std::string serial;      ///< at most `block_id_bytes` are shown
+    bool read_only = false;  ///< although the disk would take writes
     u16 queues = 1;
 };
 

@@ -35,7 +35,7 @@ Result<std::byte*> area(const GuestMemory& memory, u64 address, u64 bytes, u64 a
 
 // SAFETY: rings are aligned (checked in `create`), and shared with the driver: index and flags are atomic accesses, all
 // else is ordered by them.
-u16 Queue::load(const std::byte* at) const {
+u16 Queue::load(const std::byte* at) {
     return std::atomic_ref(*reinterpret_cast<u16*>(const_cast<std::byte*>(at))).load(std::memory_order_acquire);
 }
 void Queue::store(std::byte* at, u16 value) {
@@ -78,6 +78,18 @@ Result<bool> Queue::take(Chain& chain) {
     chain.readable_count = 0;
     chain.count = 0;
     return packed_ ? take_packed(chain) : take_split(chain);
+}
+
+bool Queue::has_available() const {
+    return packed_ ? is_available(load(descriptors_ + usize{next_available_} * sizeof(PackedDescriptor) +
+                                       offsetof(PackedDescriptor, flags)))
+                   : load(driver_ + ring_index_offset) != next_available_;
+}
+
+/// Whether `flags` at `next_available_` are those of a new chain.
+bool Queue::is_available(u16 flags) const {
+    return ((flags & descriptor_available) != 0) == available_wrap_ &&
+           ((flags & descriptor_used) != 0) != available_wrap_;
 }
 
 Result<void> Queue::add(u64 address, u32 length, bool is_writable, Chain& chain) const {
@@ -171,8 +183,7 @@ Result<bool> Queue::take_packed(Chain& chain) {
     for (u16 places = 1; places <= size_; ++places) {
         std::byte* where = descriptors_ + usize{at} * sizeof(PackedDescriptor);
         u16 flags = load(where + offsetof(PackedDescriptor, flags));
-        bool is_available = ((flags & descriptor_available) != 0) == wrap && ((flags & descriptor_used) != 0) != wrap;
-        if (places == 1 && !is_available) {
+        if (places == 1 && !is_available(flags)) {
             return false;
         }
         // The driver makes the first descriptor of a chain available last: the others need no look at these bits.

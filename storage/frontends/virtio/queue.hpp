@@ -3,6 +3,8 @@
 // word: it is read once, checked, and a ring that makes no sense is an error that stops the queue, nothing worse.
 #pragma once
 
+#include <algorithm>
+
 #include "kernel/base/memory_segment.hpp"
 #include "kernel/guest/memory.hpp"
 #include "kernel/spec/virtio.hpp"
@@ -25,6 +27,14 @@ struct QueueSetup {
 /// One request of the driver: what the device reads, then what it writes.
 struct Chain {  // NOLINT(cppcoreguidelines-pro-type-member-init): see segments
     static constexpr usize segments_max = 130;
+    Chain() = default;  // NOLINT(cppcoreguidelines-pro-type-member-init): see segments
+    /// Only as many segments as there are: this is on the path of every request.
+    Chain(const Chain& other)  // NOLINT(cppcoreguidelines-pro-type-member-init): see segments
+        : id(other.id), descriptors(other.descriptors), readable_count(other.readable_count), count(other.count) {
+        std::copy_n(other.segments, count, segments);
+    }
+    Chain& operator=(const Chain&) = delete;
+
     u16 id = 0;           ///< the driver's name for it: head index, or buffer id
     u16 descriptors = 0;  ///< places it takes in a packed ring
     usize readable_count = 0;
@@ -44,6 +54,8 @@ public:
     /// Takes the next request into `chain`; false where there is none. `malformed` or `out_of_range` where the driver
     /// broke the ring: nothing more comes from it.
     Result<bool> take(Chain& chain);
+    /// Whether there is something to take.
+    bool has_available() const;
     /// Takes the request with head `id` of a split ring again, which was taken before and never completed.
     Result<void> take_again(u16 id, Chain& chain) const;
     /// Gives a request back, with the number of bytes that were written to it.
@@ -65,13 +77,14 @@ public:
 private:
     explicit Queue(const GuestMemory& memory) : memory_(&memory) {}
     static u16 wrap_bit(bool wrap) { return wrap ? event_wrap : u16{0}; }
+    bool is_available(u16 flags) const;
     Result<bool> take_split(Chain& chain);
     Result<bool> take_packed(Chain& chain);
     Result<void> walk_split(u16 head, Chain& chain) const;
     Result<void> add_indirect_split(u64 address, u32 length, Chain& chain) const;
     Result<void> add_indirect_packed(u64 address, u32 length, Chain& chain) const;
     Result<void> add(u64 address, u32 length, bool is_writable, Chain& chain) const;
-    u16 load(const std::byte* at) const;
+    static u16 load(const std::byte* at);
     static void store(std::byte* at, u16 value);
 
     const GuestMemory* memory_;

@@ -23,17 +23,13 @@ public:
         : bytes_(memory_bytes + page_size), size_(size), packed_(packed) {
         auto address = reinterpret_cast<std::uintptr_t>(bytes_.data());
         base_ = bytes_.data() + (align_up(address, page_size) - address);
-        GuestMemoryRange range{.guest_address = 0, .size_bytes = memory_bytes, .data = base_};
-        memory_ = *GuestMemory::create({&range, 1});
-        setup_ = {.size = size,
-                  .descriptors = descriptors_at,
-                  .driver_area = driver_at,
-                  .device_area = device_at,
-                  .packed = packed,
-                  .event_index = event_index,
-                  .indirect = true,
-                  .next_available = packed ? event_wrap : u16{0},
-                  .next_used = packed ? event_wrap : u16{0}};
+        set_up(event_index);
+    }
+    /// Another queue in the memory of `other`, its rings `origin` bytes further on. They are cleared.
+    FakeDriver(FakeDriver& other, u64 origin, u16 size, bool packed, bool event_index = false)
+        : base_(other.base_), origin_(origin), size_(size), packed_(packed) {
+        std::memset(at(origin + descriptors_at), 0, data_at - descriptors_at);
+        set_up(event_index);
     }
 
     struct Buffer {
@@ -60,24 +56,25 @@ public:
         std::vector<Buffer> places = buffers;
         if (indirect) {
             for (usize index = 0; index < buffers.size(); ++index) {
-                write_descriptor(table_at, index, buffers[index], index + 1 < buffers.size(),
+                write_descriptor(origin_ + table_at, index, buffers[index], index + 1 < buffers.size(),
                                  static_cast<u16>(index + 1), 0);
             }
-            places = {{table_at, static_cast<u32>(buffers.size() * 16), false}};
+            places = {{origin_ + table_at, static_cast<u32>(buffers.size() * 16), false}};
         }
         u16 extra = indirect ? descriptor_indirect : u16{0};
+        ++added_;
         return packed_ ? add_packed(places, extra) : add_split(places, extra);
     }
     /// The next completed chain: id and length; nothing where there is none.
     std::optional<std::pair<u16, u32>> completed() {
         if (!packed_) {
-            if (get<Le<u16>>(device_at + 2) == seen_used_) {
+            if (get<Le<u16>>(origin_ + device_at + 2) == seen_used_) {
                 return std::nullopt;
             }
-            auto element = get<UsedElement>(device_at + 4 + (seen_used_++ % size_) * 8U);
+            auto element = get<UsedElement>(origin_ + device_at + 4 + (seen_used_++ % size_) * 8U);
             return std::pair(static_cast<u16>(element.id.value()), element.length.value());
         }
-        auto descriptor = get<PackedDescriptor>(descriptors_at + seen_used_ * 16U);
+        auto descriptor = get<PackedDescriptor>(origin_ + descriptors_at + seen_used_ * 16U);
         bool available = (descriptor.flags & descriptor_available) != 0;
         bool used = (descriptor.flags & descriptor_used) != 0;
         if (available != used || used != used_wrap_) {
@@ -90,7 +87,35 @@ public:
     GuestMemory memory_;
     QueueSetup setup_;
 
+    /// Whether the device wants to hear of what was added since this was last asked.
+    bool should_notify() {
+        u16 added = static_cast<u16>(added_ - asked_);
+        asked_ = added_;
+        u64 events = origin_ + device_at;
+        if (packed_) {
+            return added > 0 && get<Le<u16>>(events + event_flags_offset) != event_disable;
+        }
+        if (setup_.event_index) {
+            u16 event = get<Le<u16>>(events + ring_entries_offset + u64{size_} * sizeof(UsedElement));
+            return static_cast<u16>(next_available_ - event - 1) < added;
+        }
+        return added > 0 && (get<Le<u16>>(events) & used_no_notify) == 0;
+    }
+
 private:
+    void set_up(bool event_index) {
+        GuestMemoryRange range{.guest_address = 0, .size_bytes = memory_bytes, .data = base_};
+        memory_ = *GuestMemory::create({&range, 1});
+        setup_ = {.size = size_,
+                  .descriptors = origin_ + descriptors_at,
+                  .driver_area = origin_ + driver_at,
+                  .device_area = origin_ + device_at,
+                  .packed = packed_,
+                  .event_index = event_index,
+                  .indirect = true,
+                  .next_available = packed_ ? event_wrap : u16{0},
+                  .next_used = packed_ ? event_wrap : u16{0}};
+    }
     void write_descriptor(u64 table, u64 index, const Buffer& buffer, bool more, u16 next, u16 extra) {
         u16 flags = static_cast<u16>((more ? descriptor_next : 0) | (buffer.writable ? descriptor_write : 0) | extra);
         if (packed_) {
@@ -106,10 +131,11 @@ private:
         for (usize index = 0; index < places.size(); ++index) {
             u16 here = next_free_;
             next_free_ = static_cast<u16>((next_free_ + 1) % size_);
-            write_descriptor(descriptors_at, here, places[index], index + 1 < places.size(), next_free_, extra);
+            write_descriptor(origin_ + descriptors_at, here, places[index], index + 1 < places.size(), next_free_,
+                             extra);
         }
-        put(driver_at + 4 + (next_available_ % size_) * 2U, Le<u16>(head));
-        put(driver_at + 2, Le<u16>(++next_available_));
+        put(origin_ + driver_at + 4 + (next_available_ % size_) * 2U, Le<u16>(head));
+        put(origin_ + driver_at + 2, Le<u16>(++next_available_));
         return head;
     }
     u16 add_packed(const std::vector<Buffer>& places, u16 extra) {
@@ -120,7 +146,7 @@ private:
             u16 flags =
                 static_cast<u16>((more ? descriptor_next : 0) | (places[index].writable ? descriptor_write : 0) |
                                  extra | (available_wrap_ ? descriptor_available : descriptor_used));
-            put(descriptors_at + next_available_ * 16U,
+            put(origin_ + descriptors_at + next_available_ * 16U,
                 PackedDescriptor{
                     .address = places[index].address, .length = places[index].length, .id = id, .flags = flags});
             advance(next_available_, available_wrap_, 1);
@@ -138,6 +164,7 @@ private:
 
     std::vector<std::byte> bytes_;
     std::byte* base_;
+    u64 origin_ = 0;
     u16 size_;
     bool packed_;
     u16 next_free_ = 0;
@@ -146,7 +173,9 @@ private:
     u16 seen_used_ = 0;
     bool available_wrap_ = true;
     bool used_wrap_ = true;
-    u16 places_[64] = {};
+    u16 added_ = 0;
+    u16 asked_ = 0;
+    u16 places_[256] = {};
 };
 
 }  // namespace undercroft::virtio

@@ -1,7 +1,7 @@
 // MSI-X: a message leaves outside the vector's lock, for the sink may come back to us.
-#include "storage/frontends/nvme/msix.hpp"
+#include "storage/frontends/pci/msix.hpp"
 
-namespace undercroft::nvme {
+namespace undercroft {
 
 namespace {
 constexpr usize words_per_entry = pci::msix_entry::size_bytes / 4;
@@ -12,8 +12,26 @@ u64 message_address(const u32 (&words)[4]) {
 }
 }  // namespace
 
-u16 MsixTable::control() const {
-    return static_cast<u16>(control_.load(std::memory_order_relaxed) | (vectors_max - 1));
+u32 MsixTable::read_capability(u16 offset_bytes, u8 next) const {
+    switch (offset_bytes) {
+    case pci::msix_capability::control: {
+        u32 control = control_.load(std::memory_order_relaxed) | (place_.vectors - 1);
+        return control << 16 | u32{next} << 8 | pci::capability_id::msix;
+    }
+    case pci::msix_capability::table:
+        return place_.table_offset | place_.bar;
+    case pci::msix_capability::pending:
+        return place_.pending_offset | place_.bar;
+    default:
+        return 0;
+    }
+}
+
+void MsixTable::write_capability(u16 offset_bytes, u32 value, u32 mask) {
+    if (offset_bytes == pci::msix_capability::control) {
+        u32 old = u32{control_.load(std::memory_order_relaxed)} << 16;
+        write_control(static_cast<u16>(((old & ~mask) | (value & mask)) >> 16));
+    }
 }
 
 void MsixTable::write_control(u16 value) {
@@ -21,15 +39,15 @@ void MsixTable::write_control(u16 value) {
                    std::memory_order_seq_cst);
     if (is_open()) {
         // A `raise` that still saw the mask has set its pending bit before it let go of the vector's lock.
-        for (Vector& vector : vectors_) {
-            deliver_pending(vector);
+        for (u32 index = 0; index < place_.vectors; ++index) {
+            deliver_pending(vectors_[index]);
         }
     }
 }
 
 u32 MsixTable::read_entry(u64 offset_bytes) const {
     u64 word = offset_bytes / 4;
-    if (word >= vectors_max * words_per_entry) {
+    if (word >= place_.vectors * words_per_entry) {
         return 0;
     }
     const Vector& vector = vectors_[word / words_per_entry];
@@ -39,7 +57,7 @@ u32 MsixTable::read_entry(u64 offset_bytes) const {
 
 void MsixTable::write_entry(u64 offset_bytes, u32 value) {
     u64 word = offset_bytes / 4;
-    if (word >= vectors_max * words_per_entry) {
+    if (word >= place_.vectors * words_per_entry) {
         return;
     }
     Vector& vector = vectors_[word / words_per_entry];
@@ -54,7 +72,7 @@ void MsixTable::write_entry(u64 offset_bytes, u32 value) {
 u32 MsixTable::read_pending(u64 offset_bytes) const {
     u32 bits = 0;
     u64 first = offset_bytes / 4 * 32;
-    for (u32 bit = 0; bit < 32 && first + bit < vectors_max; ++bit) {
+    for (u32 bit = 0; bit < 32 && first + bit < place_.vectors; ++bit) {
         const Vector& vector = vectors_[first + bit];
         SpinlockGuard guard(vector.lock);
         bits |= u32{vector.pending} << bit;
@@ -63,7 +81,7 @@ u32 MsixTable::read_pending(u64 offset_bytes) const {
 }
 
 void MsixTable::raise(u16 index) {
-    if (index >= vectors_max) {
+    if (index >= place_.vectors) {
         return;
     }
     Vector& vector = vectors_[index];
@@ -71,7 +89,7 @@ void MsixTable::raise(u16 index) {
     u32 data = 0;
     {
         SpinlockGuard guard(vector.lock);
-        if (!pci::MsixControl{control_.load(std::memory_order_seq_cst)}.enable()) {
+        if (!is_enabled()) {
             return;
         }
         vector.raised.add();
@@ -102,7 +120,8 @@ void MsixTable::deliver_pending(Vector& vector) {
 
 void MsixTable::reset() {
     control_.store(0, std::memory_order_seq_cst);
-    for (Vector& vector : vectors_) {
+    for (u32 index = 0; index < place_.vectors; ++index) {
+        Vector& vector = vectors_[index];
         SpinlockGuard guard(vector.lock);
         vector.words[0] = vector.words[1] = vector.words[2] = 0;
         vector.words[control_word] = pci::msix_entry::vector_mask;
@@ -112,10 +131,10 @@ void MsixTable::reset() {
 
 u64 MsixTable::raised() const {
     u64 sum = 0;
-    for (const Vector& vector : vectors_) {
-        sum += vector.raised.get();
+    for (u32 index = 0; index < place_.vectors; ++index) {
+        sum += vectors_[index].raised.get();
     }
     return sum;
 }
 
-}  // namespace undercroft::nvme
+}  // namespace undercroft
