@@ -27,7 +27,8 @@ constexpr usize virtio_queues_max = 16;  // of one virtio block device; one a pr
 }
 
 bool is_shown(StorageProtocol protocol) {
-    return protocol == StorageProtocol::nvme || protocol == StorageProtocol::virtio_block;
+    return protocol == StorageProtocol::nvme || protocol == StorageProtocol::virtio_block ||
+           protocol == StorageProtocol::ide;
 }
 
 [[noreturn]] void refuse_late(const ConfigError& error) {
@@ -137,7 +138,13 @@ void Disks::configure(const FirmwareConfig& firmware) {
     ConfigErrors errors = check_pipelines(configuration_, *this);
     for (const StorageControllerConfig& controller : configuration_.storage_controllers) {
         if (!is_shown(controller.protocol)) {
-            errors.push_back({controller.path + ".protocol", "this image shows its guest NVME and VIRTIO_BLK only"});
+            errors.push_back(
+                {controller.path + ".protocol", "this image shows its guest NVME, VIRTIO_BLK and IDE only"});
+        }
+        for (const LunConfig& lun : controller.luns) {
+            if (lun.is_dvd && controller.protocol == StorageProtocol::ide) {
+                errors.push_back({lun.path + ".is_dvd", "this image has no DVD drives on IDE"});
+            }
         }
     }
     if (!errors.empty()) {
@@ -148,6 +155,12 @@ void Disks::configure(const FirmwareConfig& firmware) {
 Task<void> Disks::open(GuestMachine& machine) {
     u8 device = PciHost::first_free_device;
     for (const StorageControllerConfig& config : configuration_.storage_controllers) {
+        if (config.protocol == StorageProtocol::ide) {
+            if (Result<void, ConfigError> added = co_await add_ide(config, machine); !added) {
+                refuse_late(added.error());
+            }
+            continue;
+        }
         Result<PciFunction*, ConfigError> controller = co_await make_controller(config, machine);
         if (!controller) {
             refuse_late(controller.error());

@@ -9,6 +9,7 @@
 #include "drivers/nvme/driver.hpp"
 #include "drivers/pci/pci_device_host.hpp"
 #include "kernel/config/configuration.hpp"
+#include "storage/frontends/ide/controller.hpp"
 #include "storage/frontends/nvme/controller.hpp"
 #include "storage/frontends/virtio/pci_controller.hpp"
 #include "storage/pipeline.hpp"
@@ -85,6 +86,8 @@ private:
     Task<Result<PciFunction*, ConfigError>> make_virtio_block(const StorageControllerConfig& config,
                                                               GuestMachine& machine);
     Task<Result<Disk, ConfigError>> open_lun(const LunConfig& lun);
+    // legacy_disks.cpp: what has had its ports and interrupts since before PCI.
+    Task<Result<void, ConfigError>> add_ide(const StorageControllerConfig& config, GuestMachine& machine);
 
     const vtl2::BootInfo& boot_info_;
     std::vector<Executor*> executors_;
@@ -94,6 +97,8 @@ private:
     std::unique_ptr<ProcessorBounceSource> bounce_[crypt_nesting_max];
     std::vector<std::unique_ptr<nvme::Controller>> nvme_controllers_;
     std::vector<std::unique_ptr<virtio::PciController>> virtio_controllers_;
+    InterruptLines::User ide_interrupts_[ide::channels];
+    std::unique_ptr<ide::Controller> ide_;
 };
 
 }  // namespace undercroft::paravisor

@@ -5,6 +5,7 @@
 #include <atomic>
 #include <memory>
 
+#include "boot/paravisor/processors.hpp"
 #include "drivers/fw_cfg/firmware_config.hpp"
 #include "drivers/uart/console_port.hpp"
 #include "kernel/guest/chipset/debug_console.hpp"
@@ -19,6 +20,7 @@ class GuestMachine final : private GuestEvents,
                            private ExternalInterruptSink,
                            private PowerControl,
                            private WallClock,
+                           private GuestPause,
                            private DebugLineSink {
 public:
     /// Makes the platform for all processors, its timers on the calling one. Panics where that is not possible: the
@@ -32,6 +34,9 @@ public:
     MessageSink& messages() { return messages_; }
     /// For attaching functions, before `load`.
     PciHost& pci() { return platform_->pci(); }
+    /// For devices with ports and interrupts of their own, before `load`.
+    GuestPlatform& platform() { return *platform_; }
+    GuestPause& guest_pause() { return *this; }
     /// Connects the console, writes the ACPI tables, and loads the kernel from firmware configuration. Ends the run
     /// with `configuration_refused` where the files are no good.
     void load(const FirmwareConfig& firmware);
@@ -47,6 +52,8 @@ private:
     void power_off() override;
     void reset() override;
     u64 unix_time_ns() override;
+    u32 pause() override { return pause_own_guest(); }
+    void resume(u32 processor) override { resume_guest(processor); }
     void debug_line(std::string_view line) override;
 
     GuestMemory memory_;

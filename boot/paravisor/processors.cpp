@@ -139,6 +139,14 @@ void start_guest(InterceptHandler& intercepts) {
     }
 }
 
+u32 pause_own_guest() {
+    u32 index = VirtualProcessor::current().index();
+    processors[index]->platform.pause_guest();
+    return index;
+}
+
+void resume_guest(u32 index) { processors[index]->platform.resume_guest(); }
+
 void wake_processor(u32 index) { processors[index]->platform.wake(); }
 
 void run_boot_processor() { processors[0]->platform.run(processors[0]->executor); }

@@ -18,6 +18,9 @@ Executor& executor(u32 index);
 VirtualProcessor& processor(u32 index);
 /// From now on processors with nothing to do run the guest.
 void start_guest(InterceptHandler& intercepts);
+/// Keeps the calling processor's guest from running until `resume_guest` names it as often. Its index.
+u32 pause_own_guest();
+void resume_guest(u32 index);
 /// Makes a processor come out of the guest soon.
 void wake_processor(u32 index);
 /// Runs the boot processor's executor for ever.

@@ -154,6 +154,29 @@ void GuestBus::write_port(u16 port, AccessSize size, u64 value) {
     device->write_port(port, size, value & all_ones(size));
 }
 
+void GuestBus::read_port_string(u16 port, AccessSize size, std::span<std::byte> into) {
+    bool splits = false;
+    if (PortDevice* device = find_ports(port, size, splits); device != nullptr && !splits) {
+        return device->read_port_string(port, size, into);
+    }
+    for (usize at = 0; at < into.size(); at += bytes(size)) {
+        u64 value = read_port(port, size);
+        std::memcpy(into.data() + at, &value, bytes(size));
+    }
+}
+
+void GuestBus::write_port_string(u16 port, AccessSize size, std::span<const std::byte> from) {
+    bool splits = false;
+    if (PortDevice* device = find_ports(port, size, splits); device != nullptr && !splits) {
+        return device->write_port_string(port, size, from);
+    }
+    for (usize at = 0; at < from.size(); at += bytes(size)) {
+        u64 value = 0;
+        std::memcpy(&value, from.data() + at, bytes(size));
+        write_port(port, size, value);
+    }
+}
+
 u64 GuestBus::read_mmio(u64 guest_address, AccessSize size) {
     u64 offset = 0;
     bool splits = false;

@@ -51,6 +51,9 @@ public:
     /// One port access of 1, 2 or 4 bytes. Where nobody answers, reads give all ones and writes are dropped.
     u64 read_port(u16 port, AccessSize size);
     void write_port(u16 port, AccessSize size, u64 value);
+    /// As many accesses of `size` to one port as the bytes are, which are a multiple of it: a repeated INS or OUTS.
+    void read_port_string(u16 port, AccessSize size, std::span<std::byte> into);
+    void write_port_string(u16 port, AccessSize size, std::span<const std::byte> from);
 
     /// One memory access of 1, 2, 4 or 8 bytes at any alignment. Where nobody answers, reads give all ones and writes
     /// are dropped.

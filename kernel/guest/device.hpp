@@ -4,6 +4,9 @@
 // come at the same time, on different processors.
 #pragma once
 
+#include <cstring>
+#include <span>
+
 #include "kernel/base/result.hpp"
 
 namespace undercroft {
@@ -22,6 +25,21 @@ public:
     virtual ~PortDevice() = default;
     virtual u64 read_port(u16 port, AccessSize size) = 0;
     virtual void write_port(u16 port, AccessSize size, u64 value) = 0;
+    /// What a repeated INS reads: as many accesses of `size` to the one port as fill `into`, a multiple of it.
+    virtual void read_port_string(u16 port, AccessSize size, std::span<std::byte> into) {
+        for (usize at = 0; at < into.size(); at += static_cast<usize>(size)) {
+            u64 value = read_port(port, size);
+            std::memcpy(into.data() + at, &value, static_cast<usize>(size));
+        }
+    }
+    /// What a repeated OUTS writes, in the same way.
+    virtual void write_port_string(u16 port, AccessSize size, std::span<const std::byte> from) {
+        for (usize at = 0; at < from.size(); at += static_cast<usize>(size)) {
+            u64 value = 0;
+            std::memcpy(&value, from.data() + at, static_cast<usize>(size));
+            write_port(port, size, value);
+        }
+    }
 };
 
 /// A device that answers a window of guest physical addresses. Offsets are bytes from the window's start.
@@ -37,6 +55,18 @@ class InterruptLine {
 public:
     virtual ~InterruptLine() = default;
     virtual void set_level(bool high) = 0;
+};
+
+/// Keeps a virtual processor from running its guest while a device does what an access asked for, and the access must
+/// not seem to be over before.
+class GuestPause {
+public:
+    virtual ~GuestPause() = default;
+    /// The calling processor, whose guest's access the device is answering, does not return to its guest until as many
+    /// calls of `resume` name it as of this. Returns its name. Its executor goes on.
+    virtual u32 pause() = 0;
+    /// From any processor.
+    virtual void resume(u32 processor) = 0;
 };
 
 /// Where message-signalled interrupts go: an address and data as the guest wrote them into an MSI capability or MSI-X

@@ -65,6 +65,9 @@ public:
         return lines_.pci(pci_interrupt_index(device, pin));
     }
 
+    /// A line of ISA interrupt `irq` (0 to 15, not 2), for devices that have always had it.
+    InterruptLines::User isa_interrupt(unsigned irq) { return lines_.isa(irq); }
+
     /// Asks the guest to shut down, as the power button does. From any processor.
     void press_power_button() { acpi_power_.press_power_button(); }
 

@@ -35,7 +35,7 @@ void VpExecutorPlatform::arm(u64 deadline_ns) {
 
 void VpExecutorPlatform::give_away() {
     InterceptHandler* intercepts = intercepts_.load(std::memory_order_acquire);
-    if (intercepts == nullptr) {
+    if (intercepts == nullptr || guest_pauses_.load(std::memory_order_acquire) != 0) {
         cpu::wait_for_interrupt();
         return;
     }

@@ -56,6 +56,14 @@ public:
     /// From now on idling runs the guest, and `intercepts` (which must outlive this) answers it. From any processor.
     void start_guest(InterceptHandler& intercepts);
 
+    /// Keeps the guest from running here until as many calls of `resume_guest`; idling sleeps meanwhile. Pausing is for
+    /// the processor itself, resuming for any.
+    void pause_guest() { guest_pauses_.fetch_add(1, std::memory_order_relaxed); }
+    void resume_guest() {
+        guest_pauses_.fetch_sub(1, std::memory_order_release);
+        wake();
+    }
+
     u64 now_ns() override;
     void idle(u64 deadline_ns) override;
     void wake() override;
@@ -86,6 +94,7 @@ private:
     u8 wake_vector_ = 0;
     u64 armed_deadline_ns_ = no_deadline;
     std::atomic<InterceptHandler*> intercepts_{nullptr};
+    std::atomic<u32> guest_pauses_{0};
     std::atomic<bool> woken_{false};
     std::atomic<bool> idle_{false};
 };

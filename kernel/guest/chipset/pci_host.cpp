@@ -10,6 +10,7 @@ namespace {
 
 constexpr u32 address_enable = u32{1} << 31;
 constexpr u16 decode_bits = pci::command_bit::io_space | pci::command_bit::memory_space;
+constexpr u32 header_multifunction = u32{0x80} << 16;
 constexpr u8 reset_control_request = 0x04;
 constexpr u64 port_mask = 0xFFFF;
 
@@ -155,6 +156,15 @@ void PciHost::write_base_register(Slot& slot, usize index, u32 value) {
     }
 }
 
+/// Whether the device has more functions than one: then each says so, and drivers look for the others.
+bool PciHost::is_shared(u8 device) const {
+    usize functions = 0;
+    for (usize i = 0; i < slot_count_; ++i) {
+        functions += slots_[i].device == device ? 1 : 0;
+    }
+    return functions > 1;
+}
+
 u32 PciHost::read_config(Slot& slot, u16 offset_bytes) {
     if (is_base_register(offset_bytes)) {
         return slot.bases[(offset_bytes - pci::config_offset::bar0) / 4u];
@@ -163,6 +173,9 @@ u32 PciHost::read_config(Slot& slot, u16 offset_bytes) {
     bool has_windows = slot.function != &host_bridge_ && slot.function != &isa_bridge_;
     if (offset_bytes == pci::config_offset::command_status && has_windows) {
         value = (value & ~u32{decode_bits}) | slot.decodes;
+    }
+    if (offset_bytes == pci::config_offset::header && is_shared(slot.device)) {
+        value |= header_multifunction;
     }
     return value;
 }

@@ -109,6 +109,7 @@ private:
     };
 
     Slot* selected();
+    bool is_shared(u8 device) const;
     u32 read_config(Slot& slot, u16 offset_bytes);
     void write_config(Slot& slot, u16 offset_bytes, u32 value, u32 mask);
     u64 base_of(const Slot& slot, usize index) const;

@@ -55,12 +55,14 @@ private:
     u64 address_mask() const;
     Emulated<TranslatedOperand> string_operand(Gpr pointer, SegmentName segment, unsigned bytes,
                                                MemoryAccess access) const;
+    u32 batch_of(Gpr pointer, SegmentName segment, unsigned bytes, MemoryAccess access) const;
+    Emulated<u32> string_io_batch(GuestBus& bus, const StringIo& access, u32 room);
     void advance(Gpr pointer, unsigned bytes);
     bool has_repeat_prefix() const;
     u64 repeat_count() const { return cpu_.gpr(Gpr::rcx) & address_mask(); }
     void set_masked(Gpr name, u64 value);
     template <typename Step>
-    Emulated<void> repeat(bool has_rep, Step step);
+    Emulated<void> repeat(bool has_rep, Step step, u32 begun = 0);
 
     // vector_instructions.cpp
     Emulated<bool> run_vector();

@@ -134,6 +134,10 @@ void LinearMemory::store(const TranslatedOperand& operand, const std::byte* from
     }
 }
 
+std::span<std::byte> LinearMemory::ram_behind(const TranslatedOperand& operand, usize bytes) const {
+    return memory_.resolve(operand.pieces[0].physical, bytes).value_or(std::span<std::byte>());
+}
+
 u64 LinearMemory::load_value(const TranslatedOperand& operand) const {
     std::byte bytes[operand_bytes_max] = {};
     load(operand, bytes);

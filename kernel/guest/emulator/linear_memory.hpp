@@ -32,6 +32,9 @@ public:
     Emulated<TranslatedOperand> translate_operand(u64 linear, unsigned bytes, MemoryAccess access) const;
     void load(const TranslatedOperand& operand, std::byte* into) const;
     void store(const TranslatedOperand& operand, const std::byte* from) const;
+    /// The RAM at and after an operand, `bytes` in all, which must lie in the operand's first page; empty where that is
+    /// no RAM.
+    std::span<std::byte> ram_behind(const TranslatedOperand& operand, usize bytes) const;
     /// As `load`, for up to 8 bytes, zero-extended.
     u64 load_value(const TranslatedOperand& operand) const;
     /// As `store`, the operand's size of `value`'s low bytes, at most 8.

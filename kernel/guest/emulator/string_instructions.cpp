@@ -1,5 +1,8 @@
 // MOVS, STOS, LODS, SCAS, CMPS, INS and OUTS, alone or repeated. Each step is whole: pointers and counter move only
 // after both sides were translated, so a fault or the bound on repetitions leaves a state from which the guest goes on.
+#include <algorithm>
+#include <cstring>
+
 #include "kernel/guest/emulator/arithmetic.hpp"
 #include "kernel/guest/emulator/execution.hpp"
 
@@ -8,6 +11,8 @@ namespace undercroft {
 namespace {
 
 constexpr u64 flag_resume = u64{1} << 16;
+/// Bytes of a repeated INS or OUTS that go over the bus in one call.
+constexpr usize string_io_batch_bytes = 512;
 
 /// 0 where `mnemonic` is no string instruction on memory.
 unsigned element_bytes(ZydisMnemonic mnemonic) {
@@ -112,17 +117,17 @@ bool Execution::has_repeat_prefix() const {
     return (decoded_.info.attributes & repeats) != 0;
 }
 
-/// Runs `step` (which says whether a repetition goes on) until the counter is used up, at most `repetitions_max` times;
-/// then RIP moves, unless there is more.
+/// Runs `step` (which says whether a repetition goes on) until the counter is used up, at most `repetitions_max` times,
+/// of which `begun` are done; then RIP moves, unless there is more.
 template <typename Step>
-Emulated<void> Execution::repeat(bool has_rep, Step step) {
+Emulated<void> Execution::repeat(bool has_rep, Step step, u32 begun) {
     if (!has_rep) {
         TRY(step());
         cpu_.rip = next_instruction(cpu_, decoded_.info.length);
         cpu_.rflags &= ~flag_resume;
         return {};
     }
-    for (u32 i = 0; repeat_count() != 0; ++i) {
+    for (u32 i = begun; repeat_count() != 0; ++i) {
         if (i == InstructionEmulator::repetitions_max) {
             return {};
         }
@@ -192,20 +197,77 @@ Emulated<bool> Execution::run_string() {
     return true;
 }
 
+/// Elements that one look-up of the guest's memory reaches: those of a repetition that goes up and stay within a page.
+/// The first may cross a page; then it goes alone.
+u32 Execution::batch_of(Gpr pointer, SegmentName segment, unsigned bytes, MemoryAccess access) const {
+    bool goes_down = (cpu_.rflags & arithmetic::flag_direction) != 0;
+    u64 offset = cpu_.gpr(pointer) & address_mask();
+    auto linear = memory_.linear_address(segment, offset, bytes, access);
+    if (goes_down || !linear) {
+        return 1;
+    }
+    u64 in_page = (page_size - (*linear & (page_size - 1))) / bytes;
+    u64 before_wrap = (address_mask() - offset) / bytes;
+    u64 count = std::min<u64>({in_page, before_wrap, repeat_count(), string_io_batch_bytes / bytes});
+    // The segment's limit holds for all of them.
+    bool fits = count > 1 && memory_.linear_address(segment, offset + (count - 1) * bytes, bytes, access).has_value();
+    return fits ? static_cast<u32>(count) : 1;
+}
+
+/// The next elements of a repetition, as one access of the bus; fewer than two: none was carried out.
+Emulated<u32> Execution::string_io_batch(GuestBus& bus, const StringIo& access, u32 room) {
+    unsigned bytes = static_cast<unsigned>(access.size);
+    Gpr pointer = access.is_write ? Gpr::rsi : Gpr::rdi;
+    SegmentName segment = access.is_write ? source_segment() : SegmentName::es;
+    MemoryAccess kind = access.is_write ? MemoryAccess::read : MemoryAccess::write;
+    u32 count = std::min(batch_of(pointer, segment, bytes, kind), room);
+    if (count < 2) {
+        return 0u;
+    }
+    TranslatedOperand first = TRY(string_operand(pointer, segment, bytes, kind));
+    std::span<std::byte> memory = memory_.ram_behind(first, usize{count} * bytes);
+    if (memory.empty()) {
+        return 0u;  // a device's: element by element
+    }
+    std::byte copy[string_io_batch_bytes];
+    std::span<std::byte> data = std::span(copy).first(memory.size());
+    if (access.is_write) {
+        std::memcpy(data.data(), memory.data(), data.size());
+        bus.write_port_string(access.port, access.size, data);
+    } else {
+        bus.read_port_string(access.port, access.size, data);
+        std::memcpy(memory.data(), data.data(), data.size());
+    }
+    set_masked(pointer, cpu_.gpr(pointer) + data.size());
+    set_masked(Gpr::rcx, cpu_.gpr(Gpr::rcx) - count);
+    return count;
+}
+
 Emulated<void> Execution::run_string_io(GuestBus& bus, const StringIo& access) {
     unsigned bytes = static_cast<unsigned>(access.size);
-    return repeat(access.has_rep, [&]() -> Emulated<bool> {
-        if (access.is_write) {
-            TranslatedOperand source = TRY(string_operand(Gpr::rsi, source_segment(), bytes, MemoryAccess::read));
-            bus.write_port(access.port, access.size, memory_.load_value(source));
-            advance(Gpr::rsi, bytes);
-        } else {
-            TranslatedOperand target = TRY(string_operand(Gpr::rdi, SegmentName::es, bytes, MemoryAccess::write));
-            memory_.store_value(target, bus.read_port(access.port, access.size));
-            advance(Gpr::rdi, bytes);
+    u32 done = 0;
+    while (access.has_rep && done < InstructionEmulator::repetitions_max) {
+        u32 count = TRY(string_io_batch(bus, access, InstructionEmulator::repetitions_max - done));
+        if (count == 0) {
+            break;
         }
-        return true;
-    });
+        done += count;
+    }
+    return repeat(
+        access.has_rep,
+        [&]() -> Emulated<bool> {
+            if (access.is_write) {
+                TranslatedOperand source = TRY(string_operand(Gpr::rsi, source_segment(), bytes, MemoryAccess::read));
+                bus.write_port(access.port, access.size, memory_.load_value(source));
+                advance(Gpr::rsi, bytes);
+            } else {
+                TranslatedOperand target = TRY(string_operand(Gpr::rdi, SegmentName::es, bytes, MemoryAccess::write));
+                memory_.store_value(target, bus.read_port(access.port, access.size));
+                advance(Gpr::rdi, bytes);
+            }
+            return true;
+        },
+        done);
 }
 
 }  // namespace undercroft
