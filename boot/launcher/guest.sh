@@ -9,6 +9,9 @@ guest_initrd=$guest/initrd
 guest_modules=(nvme ext4)
 guest_programs=(/sbin/mke2fs /sbin/e2fsck)
 
+# The cloud kernel lacks drivers for what only old machines have; for those there is the full one, in the same way, in guest/full.
+guest_package=linux-image-cloud-amd64
+
 make_guest() {
     install_packages "${packages_boot[@]}"
     mkdir -p "$guest"
@@ -19,11 +22,20 @@ make_guest() {
     exec 7>&-
 }
 
+# use_full_guest: from now on the guest is the one with the full kernel.
+use_full_guest() {
+    guest=$build/guest/full
+    guest_kernel=$guest/vmlinuz
+    guest_initrd=$guest/initrd
+    guest_package=linux-image-amd64
+    guest_modules=(nvme ext4 ata_piix sd_mod sr_mod sg isofs vfat nls_cp437 nls_ascii floppy)
+}
+
 download_kernel() {
     local package deb folder=$guest/download
-    step 'downloading a Debian cloud kernel for the guest (once)'
-    package=$(apt-cache depends linux-image-cloud-amd64 | sed -n 's/.*Depends: \(linux-image-[0-9].*\)/\1/p' | head -n 1)
-    [[ -n $package ]] || die "$status_build_failed" 'apt knows no linux-image-cloud-amd64; run apt-get update'
+    step "downloading a Debian kernel for the guest (once): $guest_package"
+    package=$(apt-cache depends "$guest_package" | sed -n 's/.*Depends: \(linux-image-[0-9].*\)/\1/p' | head -n 1)
+    [[ -n $package ]] || die "$status_build_failed" "apt knows no $guest_package; run apt-get update"
     rm -rf "$folder" "$guest/root"
     mkdir -p "$folder" "$guest/root"
     (cd "$folder" && apt-get -q -o APT::Sandbox::User=root download "$package") >"$guest/download.log" 2>&1 ||
@@ -83,7 +95,7 @@ copy_modules() {
     for module in "${guest_modules[@]}"; do
         while read -r path; do
             cp -n "$path" "$tree/undercroft/"
-            basename "$path" >>"$tree/undercroft/modules"
+            grep -qxF "$(basename "$path")" "$tree/undercroft/modules" || basename "$path" >>"$tree/undercroft/modules"
         done < <(/sbin/modprobe -d "$guest/root" -S "$(guest_release)" --show-depends "$module" | sed -n 's/^insmod \([^ ]*\).*/\1/p')
     done
 }
@@ -94,13 +106,14 @@ pack_initrd() {
 
 help_initrd() {
     cat <<'TEXT'
-Usage: ./undercroft initrd --output FILE --script FILE [--add FILE=PATH]...
+Usage: ./undercroft initrd --output FILE --script FILE [--add FILE=PATH]... [--full]
 
 Makes an initrd for `boot --initrd`: the demonstration guest's, which runs the given script instead of a shell and powers off when
 that ends. The script has busybox, mkfs.ext4 and e2fsck, and the disks under /dev.
   --output FILE      where the initrd goes
   --script FILE      a script for busybox's sh
   --add FILE=PATH    puts a file of this machine at PATH in the guest; may be repeated
+  --full             for the full Debian kernel, which has drivers for IDE, CD-ROM and floppy: build/guest/full/vmlinuz
 TEXT
 }
 
@@ -108,11 +121,13 @@ verb_initrd() {
     option --output value
     option --script value
     option --add list
+    option --full flag
     parse_options initrd "$@"
     [[ -n ${options[--output]} && -n ${options[--script]} ]] || refuse 'initrd needs --output and --script; see ./undercroft initrd --help'
     require_file --script "${options[--script]}"
     local additions addition
     list_of --add additions
+    [[ -z ${options[--full]} ]] || use_full_guest
     make_guest
     make_run_folder
     mkdir -p "$run_folder/tree/undercroft"
