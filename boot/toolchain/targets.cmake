@@ -21,6 +21,22 @@ function(undercroft_library name)
     undercroft_remember_dependencies(${name} ${arg_DEPENDS})
 endfunction()
 
+# undercroft_small(<library>...): what is not on the data path; in the image its size counts, not its speed.
+function(undercroft_small)
+    if(UNDERCROFT_ENVIRONMENT STREQUAL "image")
+        foreach(library ${ARGN})
+            target_compile_options(${library} PRIVATE -Oz)
+        endforeach()
+    endif()
+endfunction()
+
+# undercroft_small_sources(<source>...): the same for some sources of this folder.
+function(undercroft_small_sources)
+    if(UNDERCROFT_ENVIRONMENT STREQUAL "image")
+        set_source_files_properties(${ARGN} PROPERTIES COMPILE_OPTIONS -Oz)
+    endif()
+endfunction()
+
 # undercroft_unit_test(SOURCES ... [DEPENDS ...]): adds to the one binary unit_tests (host only).
 # Test sources have exceptions, which Catch2's REQUIRE throws; the code under test has not.
 # Configure with -DUNDERCROFT_TEST_FILTER=REGEX to build the tests of some folders alone.
