@@ -66,6 +66,9 @@ public:
     }
     /// The operation has ended: `flight` may go. Returns 0, or what it was aborted as. In the usual case, nothing waits.
     u8 leave(InFlight& flight) {
+        if (flight.link_ == nullptr) {
+            return 0;  // it was never known here
+        }
         SpinlockGuard guard(lock_);
         *flight.link_ = flight.next_;
         if (flight.next_ != nullptr) {

@@ -2,6 +2,7 @@
 #include "storage/reservation_registry.hpp"
 
 #include <algorithm>
+#include <bit>
 
 namespace undercroft {
 
@@ -19,22 +20,39 @@ ReservationRegistry::ReservationRegistry(ReservationStore* store, const Reservat
         is_quiet_ = state_.registrant_count == 0;
     }
     state_.version = before.version;
+    changes_ = before.version;
 }
-
-ReservationRegistry::~ReservationRegistry() { ASSERT(first_ == nullptr); }
 
 ReservationState ReservationRegistry::state() const {
     SpinlockGuard guard(lock_);
     return state_;
 }
 
-Registrant* ReservationRegistry::find(const ReservationHostId& host) {
-    for (Registrant& registrant : std::span(state_.registrants).first(state_.registrant_count)) {
+const Registrant* ReservationRegistry::find(const ReservationHostId& host) const {
+    for (const Registrant& registrant : state_.list()) {
         if (registrant.host == host) {
             return &registrant;
         }
     }
     return nullptr;
+}
+
+Registrant* ReservationRegistry::find(const ReservationHostId& host) {
+    const Registrant* found = std::as_const(*this).find(host);
+    return found == nullptr ? nullptr : &state_.registrants[static_cast<usize>(found - state_.registrants.data())];
+}
+
+ReservationStanding ReservationRegistry::standing(const ReservationHostId& host) const {
+    SpinlockGuard guard(lock_);
+    return standing_now(host);
+}
+
+ReservationStanding ReservationRegistry::standing_now(const ReservationHostId& host) const {
+    const Registrant* registrant = find(host);
+    return {.is_registered = registrant != nullptr,
+            .is_holder = registrant != nullptr && registrant->is_holder,
+            .type = state_.type,
+            .registrants = state_.registrant_count};
 }
 
 bool ReservationRegistry::is_registered(const ReservationHostId& host, ReservationKey key) {
@@ -74,6 +92,7 @@ void ReservationRegistry::changed(bool counts_as_generation) {
     ++state_.version;
     state_.generation += counts_as_generation ? 1 : 0;
     is_quiet_.store(state_.registrant_count == 0, std::memory_order_release);
+    changes_.store(state_.version, std::memory_order_release);
 }
 
 DiskResult<void> ReservationRegistry::register_now(const ReservationHostId& host, const RegisterRequest& request) {
@@ -161,7 +180,9 @@ usize ReservationRegistry::remove_others(const ReservationHostId& host, Reservat
         remove(index);
         ++removed;
         if (abort == AbortTasks::yes) {
-            abort_in_flight(registrant.host);
+            std::array<u64, 2> words = words_of(registrant.host);
+            flights_.abort(
+                [&](const InFlight& flight) { return flight.owner() == words[0] && flight.tag() == words[1]; }, 1);
         }
     }
     return removed;
@@ -242,81 +263,36 @@ Task<DiskResult<void>> ReservationRegistry::preempt(ReservationHostId host, Rese
         after = state_;
     }
     DiskResult<void> saved = co_await save(after, cancel);
-    while (abort == AbortTasks::yes) {
-        u64 ended = aborts_ended_.get();
-        {
-            SpinlockGuard guard(lock_);
-            if (aborting_ == 0) {
-                break;
-            }
-        }
-        CO_TRY(co_await aborts_ended_.wait(ended, cancel));
+    if (abort == AbortTasks::yes) {
+        CO_TRY(co_await flights_.wait_for_aborted(cancel));
     }
     co_return saved;
 }
 
-ReservationRegistry::InFlight::InFlight(CancelToken callers) : Work(&InFlight::run), executor_(Executor::current()) {
-    if (!CancelRegistration::arm(callers, &InFlight::on_cancel)) {
-        source_.cancel();
-    }
+std::array<u64, 2> ReservationRegistry::words_of(const ReservationHostId& host) {
+    return std::bit_cast<std::array<u64, 2>>(host);
 }
 
-void ReservationRegistry::InFlight::run(Work& self) {
-    auto& flight = static_cast<InFlight&>(self);
-    flight.source_.cancel();
-    flight.abort_arrived_.set();
-}
-
-void ReservationRegistry::abort_in_flight(const ReservationHostId& host) {
-    for (InFlight* flight = first_; flight != nullptr; flight = flight->next_) {
-        if (flight->host_ == host && !flight->aborted_) {
-            flight->aborted_ = true;
-            ++aborting_;
-            flight->executor_.post_remote(*flight);
-        }
-    }
+InFlight ReservationRegistry::flight_of(const ReservationHostId& host, CancelToken callers) {
+    std::array<u64, 2> words = words_of(host);
+    return {callers, words[0], words[1]};
 }
 
 bool ReservationRegistry::admit(ReservationHostId host, ReservationAccess access, InFlight& flight) {
     SpinlockGuard guard(lock_);
-    const Registrant* registrant = find(host);
-    bool restricted =
-        state_.type != ReservationType::none && (access == ReservationAccess::write || excludes_reads(state_.type));
-    bool may = registrant != nullptr && (registrant->is_holder || admits_registrants(state_.type));
-    if (restricted && !may) {
+    ReservationStanding now = standing_now(host);
+    if (access == ReservationAccess::write ? !now.admits_writes() : !now.admits_reads()) {
         return false;
     }
-    if (registrant != nullptr) {
-        flight.host_ = host;
-        flight.next_ = first_;
-        flight.link_ = &first_;
-        if (first_ != nullptr) {
-            first_->link_ = &flight.next_;
-        }
-        first_ = &flight;
-    }
-    return true;
+    return !now.is_registered || flights_.enter(flight, [] { return true; });
 }
 
 Task<bool> ReservationRegistry::finish(InFlight& flight) {
-    bool aborted = false;
-    {
-        SpinlockGuard guard(lock_);
-        aborted = flight.aborted_;
-        if (flight.link_ != nullptr) {
-            *flight.link_ = flight.next_;
-            if (flight.next_ != nullptr) {
-                flight.next_->link_ = flight.link_;
-            }
-        }
+    if (flights_.leave(flight) == 0) {
+        co_return false;
     }
-    if (aborted) {
-        (void)co_await flight.abort_arrived_.wait();  // the post is on its way and cannot fail to come
-        SpinlockGuard guard(lock_);
-        --aborting_;
-        aborts_ended_.set(aborts_ended_.get() + 1);
-    }
-    co_return aborted;
+    co_await flights_.finish_abort(flight);
+    co_return true;
 }
 
 }  // namespace undercroft

@@ -9,9 +9,8 @@
 #include <array>
 #include <memory>
 
-#include "kernel/async/event.hpp"
 #include "kernel/base/spinlock.hpp"
-#include "storage/disk_size.hpp"
+#include "storage/in_flight.hpp"
 #include "storage/reservations.hpp"
 
 namespace undercroft {
@@ -43,18 +42,18 @@ enum class ReservationAccess : u8 { read, write };
 
 class ReservationRegistry {
 public:
-    class InFlight;
-
     /// `store`, if any, outlives the registry. `before`: what was saved there last; taken up where it persists.
     explicit ReservationRegistry(ReservationStore* store = nullptr, const ReservationState& before = {});
     ReservationRegistry(const ReservationRegistry&) = delete;
     ReservationRegistry& operator=(const ReservationRegistry&) = delete;
-    ~ReservationRegistry();
 
     bool has_store() const { return store_ != nullptr; }
     ReservationState state() const;
     /// Nobody is registered, so that nothing can conflict.
     bool is_quiet() const { return is_quiet_.load(std::memory_order_acquire); }
+    /// See `PersistentReservations`.
+    u64 changes() const { return changes_.load(std::memory_order_acquire); }
+    ReservationStanding standing(const ReservationHostId& host) const;
 
     /// The operations of `PersistentReservations`, for `host`. A change that could not be saved holds nevertheless, and
     /// ends with the store's error.
@@ -67,6 +66,8 @@ public:
     Task<DiskResult<void>> preempt(ReservationHostId host, ReservationKey key, ReservationKey victim,
                                    ReservationType type, AbortTasks abort, CancelToken cancel);
 
+    /// An operation of `host`, for `admit`.
+    static InFlight flight_of(const ReservationHostId& host, CancelToken callers);
     /// Whether `host` may do this now. If so, and it is registered, `flight` is known from now on, and may be aborted.
     bool admit(ReservationHostId host, ReservationAccess access, InFlight& flight);
     /// The operation has ended: `flight` may go when this has. Returns whether it was aborted.
@@ -74,6 +75,8 @@ public:
 
 private:
     Registrant* find(const ReservationHostId& host);
+    const Registrant* find(const ReservationHostId& host) const;
+    ReservationStanding standing_now(const ReservationHostId& host) const;
     bool is_registered(const ReservationHostId& host, ReservationKey key);
     void remove(usize index);
     void release_now();
@@ -86,7 +89,7 @@ private:
     DiskResult<void> preempt_now(const ReservationHostId& host, ReservationKey key, ReservationKey victim,
                                  ReservationType type, AbortTasks abort);
     usize remove_others(const ReservationHostId& host, ReservationKey victim, AbortTasks abort);
-    void abort_in_flight(const ReservationHostId& host);
+    static std::array<u64, 2> words_of(const ReservationHostId& host);
     template <typename Change>
     Task<DiskResult<void>> save_after(Change change, CancelToken cancel);
     Task<DiskResult<void>> save(ReservationState state, CancelToken cancel);
@@ -95,30 +98,8 @@ private:
     mutable Spinlock lock_;
     ReservationState state_;
     std::atomic<bool> is_quiet_{true};
-    InFlight* first_ = nullptr;
-    u64 aborting_ = 0;          // operations that were told to end and have not yet
-    DiskSize aborts_ended_{0};  // not a size: a number that can be waited for from any executor
-};
-
-/// One operation of a registered host, in its coroutine's frame. Its token asks when the caller's does, and when the
-/// host is preempted with abort, from whichever processor.
-class ReservationRegistry::InFlight : private Work, private CancelRegistration {
-public:
-    explicit InFlight(CancelToken callers);
-    CancelToken token() { return source_.token(); }
-
-private:
-    friend class ReservationRegistry;
-    static void run(Work& self);
-    static void on_cancel(CancelRegistration& self) { static_cast<InFlight&>(self).source_.cancel(); }
-
-    Executor& executor_;
-    CancelSource source_;
-    ReservationHostId host_ = {};
-    bool aborted_ = false;  // under the registry's lock; its post is on its way, or has run
-    Event abort_arrived_;
-    InFlight* next_ = nullptr;
-    InFlight** link_ = nullptr;  // what points here; null where the registry does not know it
+    std::atomic<u64> changes_{0};
+    InFlightList flights_;  // of registered hosts; its lock is taken under ours
 };
 
 }  // namespace undercroft

@@ -94,12 +94,30 @@ struct ReservationCapabilities {
     u8 types = 0x7e;                          ///< bit n: the type with code n
 };
 
+/// How this host stands towards the reservation, at one moment.
+struct ReservationStanding {
+    bool is_registered = false;
+    bool is_holder = false;
+    ReservationType type = ReservationType::none;
+    usize registrants = 0;
+
+    /// Whether it may read the medium, or change it.
+    bool admits_reads() const { return !excludes_reads(type) || is_admitted(); }
+    bool admits_writes() const { return type == ReservationType::none || is_admitted(); }
+
+private:
+    bool is_admitted() const { return is_registered && (is_holder || admits_registrants(type)); }
+};
+
 /// See above. Calls may come on any executor.
 class PersistentReservations {
 public:
     virtual ~PersistentReservations() = default;
 
     virtual ReservationCapabilities capabilities() const = 0;
+    /// A number that is another after each change, whoever made it; cheap enough to ask before each command.
+    virtual u64 changes() const = 0;
+    virtual ReservationStanding standing() const = 0;
     /// Registers, changes or removes this host's key. Removing it releases what it alone held.
     virtual Task<DiskResult<void>> register_key(RegisterRequest request, CancelToken cancel) = 0;
     /// Reserves. Succeeds as well where this host holds a reservation of that type already.

@@ -138,6 +138,17 @@ enum class Opcode : u8 {
 
 inline constexpr u8 service_read_capacity_16 = 0x10;
 inline constexpr u8 service_get_lba_status = 0x12;
+inline constexpr u8 service_read_keys = 0;  ///< PERSISTENT RESERVE IN, SPC-4 table 227
+inline constexpr u8 service_read_reservation = 1;
+inline constexpr u8 service_report_capabilities = 2;
+inline constexpr u8 service_read_full_status = 3;
+inline constexpr u8 service_register = 0;  ///< PERSISTENT RESERVE OUT, SPC-4 table 241
+inline constexpr u8 service_reserve = 1;
+inline constexpr u8 service_release = 2;
+inline constexpr u8 service_clear = 3;
+inline constexpr u8 service_preempt = 4;
+inline constexpr u8 service_preempt_and_abort = 5;
+inline constexpr u8 service_register_and_ignore = 6;
 inline constexpr u8 service_report_supported_opcodes = 0x0c;
 inline constexpr u8 service_report_supported_task_management = 0x0d;
 

@@ -16,7 +16,7 @@ std::shared_ptr<ReservationsDisk> ReservationsDisk::create(Disk below) {
 
 template <typename T, typename Operation>
 Task<DiskResult<T>> ReservationsDisk::guarded(ReservationAccess access, CancelToken cancel, Operation operation) {
-    ReservationRegistry::InFlight flight(cancel);
+    InFlight flight = ReservationRegistry::flight_of(host_, cancel);
     if (!registry_->admit(host_, access, flight)) {
         co_return fail(DiskError::reservation_conflict);
     }

@@ -39,6 +39,8 @@ private:
     Task<DiskResult<T>> guarded(ReservationAccess access, CancelToken cancel, Operation operation);
 
     ReservationCapabilities capabilities() const override;
+    u64 changes() const override { return registry_->changes(); }
+    ReservationStanding standing() const override { return registry_->standing(host_); }
     Task<DiskResult<void>> register_key(RegisterRequest request, CancelToken cancel) override;
     Task<DiskResult<void>> reserve(ReservationKey key, ReservationType type, CancelToken cancel) override;
     Task<DiskResult<void>> release(ReservationKey key, ReservationType type, CancelToken cancel) override;

@@ -104,6 +104,10 @@ Task<Completion> BlockUnit::run_rare(const Command& command, Cdb cdb, const Requ
         return format(cdb, request);
     case Opcode::start_stop_unit:
         return start_stop(cdb, request);
+    case Opcode::persistent_reserve_in:
+        return reserve_in(cdb, request);
+    case Opcode::persistent_reserve_out:
+        return reserve_out(cdb, request);
     case Opcode::read_capacity_10:
         return Task<Completion>::ready(read_capacity_10(request));
     case Opcode::service_action_in_16:
@@ -127,16 +131,17 @@ Completion BlockUnit::compared(const Request& request, const DiskResult<Comparis
     return succeed(request, transferred);
 }
 
-Task<DiskResult<void>> BlockUnit::write_durably(u64 sector, SegmentList from, bool durable, CancelToken cancel) {
-    bool by_disk = durable && disk_.facts().fua_respected;
-    CO_TRY(co_await disk_.write(sector, from, by_disk ? ForceUnitAccess::yes : ForceUnitAccess::no, cancel));
+Task<DiskResult<void>> BlockUnit::write_durably(const Request& request, u64 sector, SegmentList from, bool durable) {
+    const Disk& disk = disk_of(request);
+    bool by_disk = durable && disk.facts().fua_respected;
+    CO_TRY(co_await disk.write(sector, from, by_disk ? ForceUnitAccess::yes : ForceUnitAccess::no, request.cancel));
     if (durable && !by_disk) {
-        co_return co_await disk_.flush(cancel);
+        co_return co_await disk.flush(request.cancel);
     }
     co_return DiskResult<void>{};
 }
 
-Task<DiskResult<void>> BlockUnit::read_through(SectorRange range, CancelToken cancel) {
+Task<DiskResult<void>> BlockUnit::read_through(const Request& request, SectorRange range) {
     u64 piece_blocks = std::max<u64>(piece_bytes >> block_shift_, 1);
     auto bytes = static_cast<usize>(bytes_of(std::min(piece_blocks, range.count)));
     std::unique_ptr<std::byte[]> scratch(new (std::nothrow) std::byte[bytes]);
@@ -146,7 +151,7 @@ Task<DiskResult<void>> BlockUnit::read_through(SectorRange range, CancelToken ca
     for (u64 done = 0; done < range.count; done += piece_blocks) {
         u64 blocks = std::min(piece_blocks, range.count - done);
         MemorySegment piece{.data = scratch.get(), .size = static_cast<usize>(bytes_of(blocks))};
-        CO_TRY(co_await disk_.read(range.start + done, {&piece, 1}, cancel));
+        CO_TRY(co_await disk_of(request).read(range.start + done, {&piece, 1}, request.cancel));
     }
     co_return DiskResult<void>{};
 }
@@ -161,7 +166,7 @@ Task<Completion> BlockUnit::verify(Cdb cdb, const Request& request) {
         co_return *refused;
     }
     if (check_bytes == ByteCheck::none) {
-        DiskResult<void> result = co_await read_through(range, request.cancel);
+        DiskResult<void> result = co_await read_through(request, range);
         co_return result ? succeed(request) : failed(request, result.error());
     }
     bool one_block = check_bytes == ByteCheck::one_block;
@@ -174,13 +179,14 @@ Task<Completion> BlockUnit::verify(Cdb cdb, const Request& request) {
         if (part == nullptr) {
             co_return failed(request, DiskError::io);
         }
-        co_return compared(request, co_await disk_.compare(range.start, part->list(), request.cancel), data_bytes);
+        co_return compared(request, co_await disk_of(request).compare(range.start, part->list(), request.cancel),
+                           data_bytes);
     }
     auto block = first_block(request.data_out, static_cast<usize>(data_bytes));
     DiskResult<Comparison> result = fail(DiskError::io);
     for (u64 done = 0; block != nullptr && done < range.count && (done == 0 || (result && result->equal)); ++done) {
         MemorySegment piece{.data = block.get(), .size = static_cast<usize>(data_bytes)};
-        result = co_await disk_.compare(range.start + done, {&piece, 1}, request.cancel);
+        result = co_await disk_of(request).compare(range.start + done, {&piece, 1}, request.cancel);
         if (result) {
             result->first_difference_bytes += bytes_of(done);
         }
@@ -205,13 +211,14 @@ Task<Completion> BlockUnit::write_and_verify(Cdb cdb, const Request& request) {
     DiskResult<void> result = fail(DiskError::io);
     if (part != nullptr) {
         // What is verified is the medium, not a cache.
-        result = co_await write_durably(range.start, part->list(), true, request.cancel);
+        result = co_await write_durably(request, range.start, part->list(), true);
     }
     if (result && check_bytes == ByteCheck::all) {
-        co_return compared(request, co_await disk_.compare(range.start, part->list(), request.cancel), bytes);
+        co_return compared(request, co_await disk_of(request).compare(range.start, part->list(), request.cancel),
+                           bytes);
     }
     if (result) {
-        result = co_await read_through(range, request.cancel);
+        result = co_await read_through(request, range);
     }
     co_return result ? succeed(request, bytes) : failed(request, result.error());
 }
@@ -245,11 +252,12 @@ Task<Completion> BlockUnit::compare_and_write(Cdb cdb, const Request& request) {
             co_return failed(request, DiskError::cancelled);
         }
     }
-    DiskResult<Comparison> comparison = co_await disk_.compare(range.start, expected->list(), request.cancel);
+    DiskResult<Comparison> comparison =
+        co_await disk_of(request).compare(range.start, expected->list(), request.cancel);
     DiskResult<void> written;
     if (comparison && comparison->equal) {
         bool durable = must_be_durable((cdb[1] & cdb_force_unit_access) != 0);
-        written = co_await write_durably(range.start, next->list(), durable, request.cancel);
+        written = co_await write_durably(request, range.start, next->list(), durable);
     }
     comparing_.store(false, std::memory_order_release);
     co_return written ? compared(request, comparison, 2 * bytes) : failed(request, written.error());
@@ -259,7 +267,7 @@ Task<Completion> BlockUnit::write_same(Cdb cdb, const Request& request) {
     SectorRange range = extent_of(cdb);
     bool may_unmap = (cdb[1] & cdb_unmap) != 0;
     bool has_data = cdb.opcode() == Opcode::write_same_10 || (cdb[1] & cdb_no_data_out) == 0;
-    if (may_unmap && disk_.facts().unmap == UnmapBehavior::ignored) {
+    if (may_unmap && disk().facts().unmap == UnmapBehavior::ignored) {
         co_return refuse_field(request, 1);
     }
     if (range.count == 0) {
@@ -281,7 +289,7 @@ Task<Completion> BlockUnit::write_same(Cdb cdb, const Request& request) {
     DiskResult<void> result;
     if (block == nullptr ||
         std::all_of(block.get(), block.get() + block_bytes, [](std::byte byte) { return byte == std::byte{0}; })) {
-        result = co_await disk_.write_zeroes(range, may_unmap, ForceUnitAccess::no, request.cancel);
+        result = co_await disk_of(request).write_zeroes(range, may_unmap, ForceUnitAccess::no, request.cancel);
     } else {
         u64 piece_blocks = std::max<u64>(piece_bytes >> block_shift_, 1);
         auto bytes = static_cast<usize>(bytes_of(std::min(piece_blocks, range.count)));
@@ -290,11 +298,12 @@ Task<Completion> BlockUnit::write_same(Cdb cdb, const Request& request) {
         for (u64 done = 0; result && done < range.count; done += piece_blocks) {
             u64 blocks = std::min(piece_blocks, range.count - done);
             MemorySegment piece{.data = memory.get(), .size = static_cast<usize>(bytes_of(blocks))};
-            result = co_await disk_.write(range.start + done, {&piece, 1}, ForceUnitAccess::no, request.cancel);
+            result =
+                co_await disk_of(request).write(range.start + done, {&piece, 1}, ForceUnitAccess::no, request.cancel);
         }
     }
     if (result && durable) {
-        result = co_await disk_.flush(request.cancel);
+        result = co_await disk_of(request).flush(request.cancel);
     }
     co_return result ? succeed(request, transferred) : failed(request, result.error());
 }
@@ -327,12 +336,12 @@ Task<Completion> BlockUnit::unmap(Cdb cdb, const Request& request) {
         UnmapDescriptor descriptor;
         cursor.copy_out(std::as_writable_bytes(std::span(&descriptor, 1)));
         SectorRange range{.start = descriptor.lba, .count = descriptor.blocks};
-        if (DiskResult<void> result = co_await disk_.unmap(range, request.cancel); !result) {
+        if (DiskResult<void> result = co_await disk_of(request).unmap(range, request.cancel); !result) {
             co_return failed(request, result.error());
         }
     }
     if (must_be_durable(false)) {
-        if (DiskResult<void> result = co_await disk_.flush(request.cancel); !result) {
+        if (DiskResult<void> result = co_await disk_of(request).flush(request.cancel); !result) {
             co_return failed(request, result.error());
         }
     }
@@ -344,11 +353,11 @@ Task<Completion> BlockUnit::synchronize(Cdb cdb, const Request& request) {
     if (std::optional<Completion> refused = refuse(request, range, false); refused && range.count != 0) {
         co_return *refused;
     }
-    if (range.start > disk_.sector_count()) {
+    if (range.start > disk().sector_count()) {
         co_return failed(request, DiskError::illegal_block);
     }
     // 0 blocks: to the end (SBC-3 5.22). IMMED too ends when it is done.
-    DiskResult<void> result = co_await disk_.flush(request.cancel);
+    DiskResult<void> result = co_await disk_of(request).flush(request.cancel);
     co_return result ? succeed(request) : failed(request, result.error());
 }
 
@@ -378,7 +387,8 @@ Task<Completion> BlockUnit::format(Cdb cdb, const Request& request) {
         }
     }
     // What blocks hold after a format is ours to choose (SBC-3 5.3.1): nothing, where the disk can forget.
-    DiskResult<void> result = co_await disk_.unmap({.start = 0, .count = disk_.sector_count()}, request.cancel);
+    DiskResult<void> result =
+        co_await disk_of(request).unmap({.start = 0, .count = disk().sector_count()}, request.cancel);
     co_return result ? succeed(request, used) : failed(request, result.error());
 }
 
@@ -390,7 +400,7 @@ Task<Completion> BlockUnit::start_stop(Cdb cdb, const Request& request) {
         co_return succeed(request);
     }
     if ((cdb[4] & no_flush) == 0) {
-        if (DiskResult<void> result = co_await disk_.flush(request.cancel); !result) {
+        if (DiskResult<void> result = co_await disk_of(request).flush(request.cancel); !result) {
             co_return failed(request, result.error());
         }
     }
@@ -399,7 +409,7 @@ Task<Completion> BlockUnit::start_stop(Cdb cdb, const Request& request) {
 }
 
 Task<Completion> BlockUnit::lba_status(Cdb cdb, const Request& request) {
-    u64 size = disk_.sector_count();
+    u64 size = disk().sector_count();
     u64 at = cdb.be64(2);
     if (at >= size) {
         co_return failed(request, DiskError::illegal_block);
@@ -410,7 +420,8 @@ Task<Completion> BlockUnit::lba_status(Cdb cdb, const Request& request) {
     usize count = 0;
     for (usize question = 0; at < size && question < lba_status_questions_max; ++question) {
         u64 left = std::min<u64>(size - at, 0xffff'ffff);
-        DiskResult<BlockStatus> status = co_await disk_.block_status({.start = at, .count = left}, request.cancel);
+        DiskResult<BlockStatus> status =
+            co_await disk_of(request).block_status({.start = at, .count = left}, request.cancel);
         if (!status) {
             co_return failed(request, status.error());
         }

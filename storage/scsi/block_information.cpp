@@ -42,13 +42,23 @@ u32 blocks_per_physical(const DiskFacts& facts) { return facts.physical_sector_s
 
 BlockUnit::BlockUnit(BlockUnitConfig config)
     : LogicalUnit(UnitKind::block, DeviceType::block, std::move(config.identity), block_mode_pages),
-      disk_(std::move(config.disk)), block_shift_(static_cast<u32>(std::countr_zero(disk_.sector_size()))),
-      write_protected_(identity().read_only || disk_.facts().read_only) {}
+      disks_(std::move(config.nexus_disks)) {
+    if (disks_.empty()) {
+        disks_.push_back(std::move(config.disk));
+    }
+    ASSERT(disks_.size() == 1 || disks_.size() == identity().nexuses);
+    block_shift_ = static_cast<u32>(std::countr_zero(disk().sector_size()));
+    write_protected_ = identity().read_only || disk().facts().read_only;
+    if (disk().reservations() != nullptr) {
+        seen_ = std::make_unique<SeenReservation[]>(identity().nexuses);
+        watch_reservations();
+    }
+}
 
 Task<void> BlockUnit::watch(CancelToken cancel) {
-    u64 known = disk_.sector_count();
+    u64 known = disk().sector_count();
     while (!cancel.is_cancelled()) {
-        DiskResult<u64> changed = co_await disk_.wait_for_resize(known, cancel);
+        DiskResult<u64> changed = co_await disk().wait_for_resize(known, cancel);
         if (!changed) {
             co_return;  // cancelled, or there will be no other size
         }
@@ -66,34 +76,42 @@ void BlockUnit::reset(UnitAttention why) {
 void BlockUnit::modes_changed() {
     write_cache_.store((modes().get(caching_page, 2) & caching_write_cache) != 0, std::memory_order_relaxed);
     bool by_software = (modes().get(control_page, 4) & control_write_protect) != 0;
-    write_protected_.store(by_software || identity().read_only || disk_.facts().read_only, std::memory_order_relaxed);
+    write_protected_.store(by_software || identity().read_only || disk().facts().read_only, std::memory_order_relaxed);
     LogicalUnit::modes_changed();
 }
 
 ModeGeometry BlockUnit::mode_geometry() const {
     constexpr u8 write_protected = 0x80;    // WP
     constexpr u8 has_forced_access = 0x10;  // DPOFUA
-    return {.blocks = disk_.sector_count(),
-            .block_bytes = disk_.sector_size(),
+    return {.blocks = disk().sector_count(),
+            .block_bytes = disk().sector_size(),
             .device_specific = static_cast<u8>((is_write_protected() ? write_protected : 0) | has_forced_access)};
 }
 
 bool BlockUnit::offers(const Command& command) const {
-    return command.opcode != Opcode::unmap || disk_.facts().unmap != UnmapBehavior::ignored;
+    switch (command.opcode) {
+    case Opcode::unmap:
+        return disk().facts().unmap != UnmapBehavior::ignored;
+    case Opcode::persistent_reserve_in:
+    case Opcode::persistent_reserve_out:
+        return seen_ != nullptr;
+    default:
+        return true;
+    }
 }
 
 Completion BlockUnit::read_capacity_10(const Request& request) const {
-    u64 blocks = disk_.sector_count();
+    u64 blocks = disk().sector_count();
     ReadCapacity10 data;
     // FFFFFFFFh: ask READ CAPACITY (16) (SBC-3 5.15.2).
     data.last_lba = static_cast<u32>(std::min<u64>(blocks == 0 ? 0 : blocks - 1, 0xffff'ffff));
-    data.block_bytes = disk_.sector_size();
+    data.block_bytes = disk().sector_size();
     return respond(request, sizeof(data), data);
 }
 
 Completion BlockUnit::read_capacity_16(const Cdb& cdb, const Request& request) const {
-    const DiskFacts& facts = disk_.facts();
-    u64 blocks = disk_.sector_count();
+    const DiskFacts& facts = disk().facts();
+    u64 blocks = disk().sector_count();
     ReadCapacity16 data;
     data.last_lba = blocks == 0 ? 0 : blocks - 1;
     data.block_bytes = facts.sector_size;
@@ -106,7 +124,7 @@ Completion BlockUnit::read_capacity_16(const Cdb& cdb, const Request& request) c
 std::span<const VitalPage> BlockUnit::vital_pages() const { return block_pages; }
 
 usize BlockUnit::vital_page(VitalPage page, std::span<std::byte, vital_page_bytes_max> into) const {
-    const DiskFacts& facts = disk_.facts();
+    const DiskFacts& facts = disk().facts();
     bool can_unmap = facts.unmap != UnmapBehavior::ignored;
     if (page == VitalPage::block_characteristics) {
         BlockCharacteristics data;

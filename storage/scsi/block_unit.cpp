@@ -9,7 +9,7 @@
 namespace undercroft::scsi {
 
 std::optional<Completion> BlockUnit::refuse(const Request& request, SectorRange range, bool changes) const {
-    u64 size = disk_.sector_count();
+    u64 size = disk().sector_count();
     if (range.start > size || range.count > size - range.start) [[unlikely]] {
         return failed(request, DiskError::illegal_block);
     }
@@ -45,7 +45,7 @@ Task<Completion> BlockUnit::start_read(const Cdb& cdb, const Request& request) {
         return Task<Completion>::ready(*refused);
     }
     bool flush_first = cdb.opcode() != Opcode::read_6 && (cdb[1] & cdb_force_unit_access) != 0;
-    return read_blocks(disk_, range.start, bytes_of(range.count), flush_first, request);
+    return read_blocks(disk_of(request), range.start, bytes_of(range.count), flush_first, request);
 }
 
 Task<Completion> BlockUnit::start_write(const Cdb& cdb, const Request& request) {
@@ -60,22 +60,22 @@ Task<Completion> BlockUnit::start_write(const Cdb& cdb, const Request& request) 
 Task<Completion> BlockUnit::write(const Request& request, SectorRange range, bool durable) {
     u64 bytes = bytes_of(range.count);
     u64 offered = total_bytes(request.data_out);
-    bool by_disk = durable && disk_.facts().fua_respected;
+    bool by_disk = durable && disk().facts().fua_respected;
     ForceUnitAccess fua = by_disk ? ForceUnitAccess::yes : ForceUnitAccess::no;
     DiskResult<void> result;
     if (offered == bytes) [[likely]] {
-        result = co_await disk_.write(range.start, request.data_out, fua, request.cancel);
+        result = co_await disk_of(request).write(range.start, request.data_out, fua, request.cancel);
     } else if (offered > bytes) {
         auto part = part_of(request.data_out, bytes);
         if (part == nullptr) {
             co_return failed(request, DiskError::io);
         }
-        result = co_await disk_.write(range.start, part->list(), fua, request.cancel);
+        result = co_await disk_of(request).write(range.start, part->list(), fua, request.cancel);
     } else {
         co_return overrun(request);
     }
     if (result && durable && !by_disk) {
-        result = co_await disk_.flush(request.cancel);
+        result = co_await disk_of(request).flush(request.cancel);
     }
     co_return result ? succeed(request, bytes) : failed(request, result.error());
 }

@@ -6,6 +6,7 @@
 // time may come between, as it may between any two commands that an initiator has under way.
 #pragma once
 
+#include "storage/reservations.hpp"
 #include "storage/scsi/logical_unit.hpp"
 
 namespace undercroft::scsi {
@@ -16,6 +17,9 @@ inline constexpr u32 unmap_descriptors_max = 256;
 struct BlockUnitConfig {
     Disk disk;
     UnitIdentity identity = {};
+    /// Each initiator's own way to the medium, where there are several and persistent reservations are to tell them
+    /// apart: one for each nexus, alike but for `reservations()`. Else `disk` serves all.
+    std::vector<Disk> nexus_disks = {};
 };
 
 class BlockUnit final : public LogicalUnit {
@@ -24,10 +28,20 @@ public:
 
     Task<void> watch(CancelToken cancel) override;
     void reset(UnitAttention why) override;
-    const Disk& disk() const { return disk_; }
+    const Disk& disk() const { return disks_.front(); }
 
 private:
+    /// What this nexus was last seen to have of the medium's reservation.
+    struct SeenReservation {
+        std::atomic<u64> changes{0};
+        std::atomic<bool> is_registered{false};
+        std::atomic<ReservationType> type{ReservationType::none};
+    };
+
     Task<Completion> run(const Command& command, Cdb cdb, const Request& request) override;
+    void look_around(u32 nexus) override;
+    bool is_kept_out(const Cdb& cdb, u32 nexus) const override;
+    bool has_registrants() const override;
     Task<Completion> run_rare(const Command& command, Cdb cdb, const Request& request);
     bool offers(const Command& command) const override;
     std::span<const VitalPage> vital_pages() const override;
@@ -50,16 +64,24 @@ private:
     Task<Completion> format(Cdb cdb, const Request& request);
     Task<Completion> start_stop(Cdb cdb, const Request& request);
     Task<Completion> lba_status(Cdb cdb, const Request& request);
+    Task<Completion> reserve_in(Cdb cdb, const Request& request);
+    Task<Completion> reserve_out(Cdb cdb, const Request& request);
+    Task<Completion> reservation_keys(Cdb cdb, const Request& request);
+    Completion reservation_capabilities(const Cdb& cdb, const Request& request) const;
     Completion read_capacity_10(const Request& request) const;
     Completion read_capacity_16(const Cdb& cdb, const Request& request) const;
 
     /// Writes what is offered, and flushes where `durable` asks for more than the disk does by itself.
-    Task<DiskResult<void>> write_durably(u64 sector, SegmentList from, bool durable, CancelToken cancel);
+    Task<DiskResult<void>> write_durably(const Request& request, u64 sector, SegmentList from, bool durable);
     /// Whether the blocks can be read.
-    Task<DiskResult<void>> read_through(SectorRange range, CancelToken cancel);
+    Task<DiskResult<void>> read_through(const Request& request, SectorRange range);
     /// Completes a comparison: good, or MISCOMPARE with the offset.
     Completion compared(const Request& request, const DiskResult<Comparison>& result, u64 transferred) const;
 
+    const Disk& disk_of(const Request& request) const { return disks_[disks_.size() == 1 ? 0 : request.nexus]; }
+    PersistentReservations* reservations_of(u32 nexus) const {
+        return disks_[disks_.size() == 1 ? 0 : nexus].reservations();
+    }
     /// Why a command on `range` ends before it began; nothing where it may go on.
     std::optional<Completion> refuse(const Request& request, SectorRange range, bool changes) const;
     bool is_write_protected() const { return write_protected_.load(std::memory_order_relaxed); }
@@ -69,8 +91,9 @@ private:
     }
     u64 bytes_of(u64 blocks) const { return blocks << block_shift_; }
 
-    Disk disk_;
+    std::vector<Disk> disks_;  ///< one, or one for each nexus
     u32 block_shift_;
+    std::unique_ptr<SeenReservation[]> seen_;  ///< one for each nexus; null without persistent reservations
     std::atomic<bool> write_cache_{true};
     std::atomic<bool> write_protected_;
     std::atomic<bool> comparing_{false};  ///< a COMPARE AND WRITE is under way

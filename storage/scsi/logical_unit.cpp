@@ -28,22 +28,14 @@ Task<Completion> LogicalUnit::execute(const Request& request) {
         std::memcpy(cdb.bytes.data(), request.cdb.data(), std::min(request.cdb.size(), cdb.bytes.size()));
     }
     Result<const Command*, CdbFault> command = parse_cdb(cdb, request.cdb.size(), kind_);
-    if (!command) [[unlikely]] {
-        if (kind_ == UnitKind::missing) {
-            return Task<Completion>::ready(
-                check(request, SenseKey::illegal_request, AdditionalSense::logical_unit_not_supported));
-        }
-        const CdbFault& fault = command.error();
-        return Task<Completion>::ready(fault.code == AdditionalSense::invalid_field_in_cdb
-                                           ? refuse_field(request, fault.field_byte)
-                                           : check(request, SenseKey::illegal_request, fault.code));
-    }
-    if (!offers(**command)) [[unlikely]] {
-        return Task<Completion>::ready(
-            check(request, SenseKey::illegal_request, AdditionalSense::invalid_operation_code));
+    if (!command || !offers(**command)) [[unlikely]] {
+        return Task<Completion>::ready(refuse_cdb(request, command));
     }
     if (identity_.keeps_sense && (*command)->opcode != Opcode::request_sense) {
         nexuses_[request.nexus].last_sense = {};
+    }
+    if (watches_reservations_) {
+        look_around(request.nexus);
     }
     AttentionQueue& attentions = nexuses_[request.nexus].attentions;
     if (!attentions.is_empty() && !(*command)->has(CommandFlag::before_attention)) [[unlikely]] {
@@ -59,7 +51,25 @@ Task<Completion> LogicalUnit::execute(const Request& request) {
         why_not != AdditionalSense::none && (*command)->has(CommandFlag::needs_medium)) [[unlikely]] {
         return Task<Completion>::ready(check(request, SenseKey::not_ready, why_not));
     }
+    if (watches_reservations_ && !(*command)->has(CommandFlag::before_reservation) &&
+        !(*command)->has(CommandFlag::asks_disk) && is_kept_out(cdb, request.nexus)) {
+        return Task<Completion>::ready(failed(request, DiskError::reservation_conflict));
+    }
     return run(**command, cdb, request);
+}
+
+Completion LogicalUnit::refuse_cdb(const Request& request, const Result<const Command*, CdbFault>& command) const {
+    if (kind_ == UnitKind::missing) {
+        return check(request, SenseKey::illegal_request, AdditionalSense::logical_unit_not_supported);
+    }
+    // A command that this unit has not is unknown, whatever its fields hold.
+    std::span<const Command> rows = commands_with(request.cdb.empty() ? u8{0} : static_cast<u8>(request.cdb[0]));
+    bool is_known =
+        std::any_of(rows.begin(), rows.end(), [this](const Command& row) { return row.is_for(kind_) && offers(row); });
+    if (command || !is_known) {
+        return check(request, SenseKey::illegal_request, AdditionalSense::invalid_operation_code);
+    }
+    return refuse_field(request, command.error().field_byte);
 }
 
 void LogicalUnit::raise(UnitAttention attention, u32 except) {

@@ -84,6 +84,7 @@ public:
 
     /// Every initiator will be told, but for `except`.
     void raise(UnitAttention attention, u32 except = nexuses_max);
+    void raise_for(u32 nexus, UnitAttention attention) { nexuses_[nexus].attentions.raise(attention); }
     void clear_for(u32 nexus, UnitAttention attention) { nexuses_[nexus].attentions.clear(attention); }
 
     /// What a reset does to a unit whose commands have ended: the reservation of RESERVE, PREVENT and changed mode
@@ -111,6 +112,15 @@ protected:
     virtual usize vital_page(VitalPage page, std::span<std::byte, vital_page_bytes_max> into) const;
     /// Version descriptor of the command set.
     virtual u16 command_set_version() const { return version_spc_4; }
+
+    /// With persistent reservations, which `watch_reservations` announces: raises what `nexus` has to hear of them,
+    virtual void look_around(u32) {}
+    /// tells whether they forbid it a command that reaches no medium,
+    virtual bool is_kept_out(const Cdb&, u32) const { return false; }
+    /// and whether anybody is registered.
+    virtual bool has_registrants() const { return false; }
+    void watch_reservations() { watches_reservations_ = true; }
+    bool is_reserved() const { return reserved_by_.load(std::memory_order_acquire) != 0; }
 
     virtual ModeGeometry mode_geometry() const { return {}; }
     /// MODE SELECT or a reset changed the pages: whoever keeps copies of their bits takes them again.
@@ -146,6 +156,7 @@ private:
         Sense last_sense;  ///< where `keeps_sense`
     };
     u8 peripheral() const;
+    Completion refuse_cdb(const Request& request, const Result<const Command*, CdbFault>& command) const;
     Completion answer_alone(const Command& command, const Cdb& cdb, const Request& request);
     Completion inquiry(const Cdb& cdb, const Request& request) const;
     Completion vital_product_data(const Cdb& cdb, const Request& request) const;
@@ -169,6 +180,7 @@ private:
     std::atomic<AdditionalSense> readiness_{AdditionalSense::none};
     std::atomic<bool> descriptor_sense_{false};  ///< D_SENSE of the control mode page
     std::atomic<u32> reserved_by_{0};            ///< RESERVE: nexus + 1; 0: nobody
+    bool watches_reservations_ = false;
     u32 lun_ = 0;
     UnitListener* listener_ = nullptr;
     LunList* neighbours_ = nullptr;

@@ -158,6 +158,9 @@ void LogicalUnit::modes_changed() {
 }
 
 Completion LogicalUnit::reserve(const Request& request) {
+    if (has_registrants()) {
+        return failed(request, DiskError::reservation_conflict);  // CRH is 0 (SPC-4 5.13.3)
+    }
     u32 nobody = 0;
     // Whoever holds it already may ask again; others did not come here.
     reserved_by_.compare_exchange_strong(nobody, request.nexus + 1);

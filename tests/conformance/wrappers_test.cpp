@@ -20,6 +20,8 @@ std::shared_ptr<RamDisk> make_ram() { return RamDisk::create({.sectors = 512, .s
 class SomeReservations final : public PersistentReservations {
 public:
     ReservationCapabilities capabilities() const override { return {}; }
+    u64 changes() const override { return 0; }
+    ReservationStanding standing() const override { return {}; }
     Task<DiskResult<void>> register_key(RegisterRequest, CancelToken) override { return answer(); }
     Task<DiskResult<void>> reserve(ReservationKey, ReservationType, CancelToken) override { return answer(); }
     Task<DiskResult<void>> release(ReservationKey, ReservationType, CancelToken) override { return answer(); }
