@@ -12,8 +12,9 @@
 #include "hostsim/program/stop_signal.hpp"
 #include "hostsim/program/verbs.hpp"
 #include "hostsim/servers/nbd/server.hpp"
-#include "hostsim/servers/vhost_user/block_server.hpp"
+#include "hostsim/servers/vhost_user/device_server.hpp"
 #include "kernel/base/log.hpp"
+#include "storage/frontends/virtio/block_device.hpp"
 
 namespace undercroft {
 
@@ -161,8 +162,7 @@ Task<int> serve(std::vector<NamedDisk> disks, Offer offer, ExecutorThreads& thre
     }
     environment.wipe_keys();
     Disk first = exports.front().disk;
-    vhost_user::DeviceContext device{
-        .disk = first, .identity = {.serial = "undercroft", .read_only = offer.read_only, .queues = offer.queues}};
+    virtio::BlockDevice block(first, {.serial = "undercroft", .read_only = offer.read_only, .queues = offer.queues});
     nbd::Server server(std::move(exports), threads.executors());
     TaskGroup accepting;
     for (Listener& listener : offer.nbd) {
@@ -170,7 +170,7 @@ Task<int> serve(std::vector<NamedDisk> disks, Offer offer, ExecutorThreads& thre
         log_info("serving NBD at %s", listener.where().c_str());
     }
     if (offer.vhost_user) {
-        accepting.spawn(vhost_user::serve_block_device(*offer.vhost_user, device, accepting.token()));
+        accepting.spawn(vhost_user::serve_device(*offer.vhost_user, block, accepting.token()));
         log_info("serving vhost-user-blk at %s", offer.vhost_user->where().c_str());
     }
     (void)puts("ready");

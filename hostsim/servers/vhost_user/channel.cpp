@@ -66,6 +66,8 @@ Task<bool> Channel::receive(Received& message, CancelToken cancel) {
     co_return co_await receive_bytes({message.payload, message.header.size}, message, cancel);
 }
 
+void Channel::shut_down() const { shutdown(socket_.get(), SHUT_RDWR); }
+
 bool Channel::send(u32 request, u32 flags, std::span<const std::byte> payload, int descriptor) const {
     Header header{.request = request, .flags = flags | flag_version, .size = static_cast<u32>(payload.size())};
     iovec pieces[] = {{.iov_base = &header, .iov_len = sizeof(header)},

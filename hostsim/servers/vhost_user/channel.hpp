@@ -50,6 +50,8 @@ public:
 
     /// The next message. False at the end, on an error, when cancelled, and where it is larger than any that is known.
     Task<bool> receive(Received& message, CancelToken cancel);
+    /// Ends the connection: `receive` says so.
+    void shut_down() const;
     /// Sends a message, with a descriptor where `descriptor` is one. False where the socket does not take it at once.
     bool send(u32 request, u32 flags, std::span<const std::byte> payload, int descriptor = -1) const;
 

@@ -1,6 +1,7 @@
 // InflightQueue and InflightMemory.
 #include "hostsim/servers/vhost_user/inflight.hpp"
 
+#include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -98,33 +99,34 @@ void InflightQueue::completed(u16 head, u16 published_used) {
 
 Result<std::unique_ptr<InflightMemory>> InflightMemory::create(u16 queues, u16 queue_size) {
     std::unique_ptr<InflightMemory> memory(new InflightMemory(queues, queue_size));
-    memory->file_ = Descriptor(memfd_create("undercroft-inflight", MFD_CLOEXEC));
-    u64 bytes = queues * region_bytes(queue_size);
-    if (!memory->file_.is_valid() || ftruncate(memory->file_.get(), static_cast<off_t>(bytes)) != 0) {
+    memory->file_ = Descriptor(memfd_create("undercroft-inflight", MFD_CLOEXEC | MFD_ALLOW_SEALING));
+    u64 bytes = queues * InflightPacked::region_bytes(queue_size);  // the larger of the two
+    if (!memory->file_.is_valid() || ftruncate(memory->file_.get(), static_cast<off_t>(bytes)) != 0 ||
+        fcntl(memory->file_.get(), F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) != 0) {
         return fail(Error::out_of_memory);
     }
-    TRY(memory->map(0));
+    TRY(memory->map(0, bytes));
     return memory;
 }
 
 Result<std::unique_ptr<InflightMemory>> InflightMemory::open(const Inflight& layout, Descriptor file) {
     struct stat status{};
-    u64 bytes = layout.queues * region_bytes(layout.queue_size);
     bool sound = layout.queues > 0 && layout.queue_size > 0 && layout.queue_size <= virtio::queue_size_max &&
-                 is_aligned(layout.map_offset, page_size) && layout.map_bytes >= bytes &&
-                 fstat(file.get(), &status) == 0 && static_cast<u64>(status.st_size) >= bytes &&
-                 static_cast<u64>(status.st_size) - bytes >= layout.map_offset;
+                 is_aligned(layout.map_offset, page_size) && is_aligned(layout.map_bytes, region_alignment) &&
+                 layout.map_bytes >= layout.queues * region_bytes(layout.queue_size) &&
+                 fstat(file.get(), &status) == 0 && layout.map_bytes <= static_cast<u64>(status.st_size) &&
+                 layout.map_offset <= static_cast<u64>(status.st_size) - layout.map_bytes;
     if (!sound) {
         return fail(Error::malformed);
     }
     std::unique_ptr<InflightMemory> memory(new InflightMemory(layout.queues, layout.queue_size));
     memory->file_ = std::move(file);
-    TRY(memory->map(layout.map_offset));
+    TRY(memory->map(layout.map_offset, layout.map_bytes));
     return memory;
 }
 
-Result<void> InflightMemory::map(u64 offset) {
-    base_bytes_ = queues_ * region_bytes(queue_size_);
+Result<void> InflightMemory::map(u64 offset, u64 bytes) {
+    base_bytes_ = bytes;
     void* base =
         mmap(nullptr, base_bytes_, PROT_READ | PROT_WRITE, MAP_SHARED, file_.get(), static_cast<off_t>(offset));
     if (base == MAP_FAILED) {
@@ -132,10 +134,12 @@ Result<void> InflightMemory::map(u64 offset) {
     }
     base_ = base;
     memory_ = static_cast<std::byte*>(base);
+    guard_ = TRY(MappingGuard::create(base_, base_bytes_));
     return {};
 }
 
 InflightMemory::~InflightMemory() {
+    guard_ = nullptr;
     if (base_ != nullptr) {
         munmap(base_, base_bytes_);
     }
@@ -145,11 +149,19 @@ Inflight InflightMemory::layout() const {
     return {.map_bytes = base_bytes_, .map_offset = 0, .queues = queues_, .queue_size = queue_size_};
 }
 
+/// The memory is divided equally: a predecessor may have given less to each queue than is given now.
+std::byte* InflightMemory::part(usize index, u16 queue_size, u64 part_bytes) const {
+    u64 stride = align_down(base_bytes_ / queues_, region_alignment);
+    bool fits = index < queues_ && queue_size <= queue_size_ && part_bytes <= stride;
+    return fits ? memory_ + index * stride : nullptr;
+}
+
 InflightQueue InflightMemory::queue(usize index, u16 queue_size) const {
-    if (index >= queues_ || queue_size > queue_size_) {
-        return {};
-    }
-    return {memory_ + index * region_bytes(queue_size_), queue_size};
+    return {part(index, queue_size, region_bytes(queue_size)), queue_size};
+}
+
+InflightPacked InflightMemory::packed_queue(usize index, u16 queue_size) const {
+    return {part(index, queue_size, InflightPacked::region_bytes(queue_size)), queue_size};
 }
 
 }  // namespace undercroft::vhost_user

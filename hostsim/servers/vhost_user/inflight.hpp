@@ -1,11 +1,14 @@
 // In-flight tracking of split rings: which requests were taken and not completed, in memory that outlives this process,
-// so that the next one carries them out (vhost-user.rst, "Inflight I/O tracking").
+// so that the next one carries them out (vhost-user.rst, "Inflight I/O tracking"); and the memory itself, for both kinds
+// of ring.
 #pragma once
 
 #include <memory>
 #include <vector>
 
+#include "hostsim/platform/mapping_guard.hpp"
 #include "hostsim/servers/vhost_user/channel.hpp"
+#include "hostsim/servers/vhost_user/inflight_packed.hpp"
 #include "kernel/base/result.hpp"
 
 namespace undercroft::vhost_user {
@@ -44,16 +47,21 @@ public:
 
     Inflight layout() const;
     int descriptor() const { return file_.get(); }
-    /// The part of queue `index`, if its size is `queue_size`; else untracked.
+    /// The part of queue `index`, where there is one with room for `queue_size`; else untracked.
     InflightQueue queue(usize index, u16 queue_size) const;
+    InflightPacked packed_queue(usize index, u16 queue_size) const;
+    /// False where the frontend has made the file smaller: what is noted is noted for nobody.
+    bool is_intact() const { return !guard_->is_broken(); }
 
 private:
     InflightMemory(u16 queues, u16 queue_size) : queues_(queues), queue_size_(queue_size) {}
-    Result<void> map(u64 offset);
+    Result<void> map(u64 offset, u64 bytes);
+    std::byte* part(usize index, u16 queue_size, u64 part_bytes) const;
     u16 queues_;
     u16 queue_size_;
     Descriptor file_;
     std::byte* memory_ = nullptr;
+    std::unique_ptr<MappingGuard> guard_;
     void* base_ = nullptr;
     u64 base_bytes_ = 0;
 };

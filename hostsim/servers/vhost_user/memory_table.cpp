@@ -27,7 +27,7 @@ Result<std::unique_ptr<MemoryTable>> MemoryTable::create(const Received& message
             region.user_address + region.size_bytes < region.user_address) {
             return fail(Error::malformed);
         }
-        // A file that the frontend shrinks later ends this process with a bus error; one that is too small now is told.
+        // One that is too small now is told; for one that the frontend makes smaller later there is the guard.
         if (fstat(descriptor, &file) != 0 || static_cast<u64>(file.st_size) < bytes) {
             return fail(Error::out_of_range);
         }
@@ -35,7 +35,8 @@ Result<std::unique_ptr<MemoryTable>> MemoryTable::create(const Received& message
         if (base == MAP_FAILED) {
             return fail(Error::out_of_memory);
         }
-        table->mappings_[table->count_++] = {.region = region, .base = base, .bytes = bytes};
+        table->mappings_[table->count_++] = {.region = region, .base = base, .bytes = bytes, .guard = nullptr};
+        table->mappings_[table->count_ - 1].guard = TRY(MappingGuard::create(base, bytes));
     }
     GuestMemoryRange ranges[memory_regions_max];
     for (usize index = 0; index < table->count_; ++index) {
@@ -52,8 +53,14 @@ Result<std::unique_ptr<MemoryTable>> MemoryTable::create(const Received& message
 
 MemoryTable::~MemoryTable() {
     for (usize index = 0; index < count_; ++index) {
+        mappings_[index].guard = nullptr;
         munmap(mappings_[index].base, mappings_[index].bytes);
     }
+}
+
+bool MemoryTable::is_intact() const {
+    return std::ranges::none_of(std::span(mappings_, count_),
+                                [](const Mapping& mapping) { return mapping.guard->is_broken(); });
 }
 
 std::optional<u64> MemoryTable::guest_address_of(u64 user_address) const {

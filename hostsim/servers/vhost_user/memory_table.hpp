@@ -4,6 +4,7 @@
 #include <memory>
 #include <optional>
 
+#include "hostsim/platform/mapping_guard.hpp"
 #include "hostsim/servers/vhost_user/channel.hpp"
 #include "kernel/guest/memory.hpp"
 
@@ -20,6 +21,9 @@ public:
     ~MemoryTable();
 
     const GuestMemory& guest() const { return guest_; }
+    /// False where the frontend has made a file smaller than it was, and something was missed: what was read since is
+    /// nothing that the guest wrote.
+    bool is_intact() const;
     /// The guest address of `user_address`, an address in the frontend.
     std::optional<u64> guest_address_of(u64 user_address) const;
 
@@ -29,6 +33,7 @@ private:
         MemoryRegion region;
         void* base;
         usize bytes;
+        std::unique_ptr<MappingGuard> guard;
     };
     Mapping mappings_[memory_regions_max] = {};
     usize count_ = 0;

@@ -8,8 +8,6 @@ namespace {
 
 constexpr u64 protocol_features_known =
     protocol_queues | protocol_reply_ack | protocol_backend_channel | protocol_config | protocol_inflight;
-constexpr u64 ring_features = virtio::feature_version_1 | virtio::feature_indirect | virtio::feature_event_index |
-                              virtio::feature_packed | feature_protocol;
 
 }  // namespace
 
@@ -19,14 +17,14 @@ Task<bool> Session::handle(Received& message) {
     bool fine = co_await handle_ring(message, is_ring_message);
     if (!is_ring_message) {
         std::optional<u64> number = message.as<u64>();
-        u64 offered = virtio::block_features(device_.disk, device_.identity) | ring_features;
+        u64 offered = offered_features();
         switch (static_cast<Message>(message.header.request)) {
         case Message::get_features:
             co_return reply_number(message, offered);
         case Message::get_protocol_features:
             co_return reply_number(message, protocol_features_known);
         case Message::get_queue_count:
-            co_return reply_number(message, device_.identity.queues);
+            co_return reply_number(message, device_.queue_count());
         case Message::get_config:
             co_return reply_config(message);
         case Message::get_inflight:
@@ -39,6 +37,7 @@ Task<bool> Session::handle(Received& message) {
         case Message::set_features:
             fine = number && (*number & ~offered) == 0;
             features_ = number.value_or(0);
+            device_.accept_features(features_);
             break;
         case Message::set_protocol_features:
             fine = number && (*number & ~protocol_features_known) == 0;
@@ -56,8 +55,10 @@ Task<bool> Session::handle(Received& message) {
         case Message::reset_owner:
             co_await stop_all();
             break;
+        case Message::set_config:
+            fine = write_config(message);
+            break;
         case Message::set_owner:
-        case Message::set_config:  // the driver may only write the cache mode, and that is not offered
             fine = true;
             break;
         default:
@@ -87,7 +88,7 @@ Task<bool> Session::handle_ring(Received& message, bool& is_ring_message) {
         co_return true;
     }
     std::optional<RingState> state = message.as<RingState>();
-    if (!state || state->index >= device_.identity.queues) {
+    if (!state || state->index >= device_.queue_count()) {
         co_return false;
     }
     Ring& ring = rings_[state->index];
@@ -127,7 +128,7 @@ bool Session::handle_descriptor(Received& message) {
     std::optional<u64> value = message.as<u64>();
     usize index = value.value_or(0) & ring_index_mask;
     bool has_none = (value.value_or(0) & ring_no_descriptor) != 0;
-    if (!value || index >= device_.identity.queues || message.descriptors.size() != (has_none ? 0 : 1)) {
+    if (!value || index >= device_.queue_count() || message.descriptors.size() != (has_none ? 0 : 1)) {
         return false;
     }
     Ring& ring = rings_[index];
@@ -155,7 +156,7 @@ Task<bool> Session::set_memory(Received& message) {
         co_return false;
     }
     memory_ = std::move(*table);
-    for (usize index = 0; index < device_.identity.queues; ++index) {
+    for (usize index = 0; index < device_.queue_count(); ++index) {
         if (!start_if_ready(index)) {
             co_return false;
         }
@@ -163,29 +164,25 @@ Task<bool> Session::set_memory(Received& message) {
     co_return true;
 }
 
-// Packed rings are not tracked: a size of zero says so.
+bool Session::write_config(const Received& message) {
+    std::optional<ConfigHeader> header = message.as<ConfigHeader>();
+    if (!header || header->size > config_bytes_max || message.header.size != sizeof(*header) + header->size) {
+        return false;
+    }
+    device_.write_configuration(header->offset, std::span(message.payload).subspan(sizeof(*header), header->size));
+    return true;
+}
+
 bool Session::handle_inflight(Received& message) {
     Inflight layout{};
     if (message.header.size < inflight_wire_bytes) {
         return false;
     }
     __builtin_memcpy(&layout, message.payload, inflight_wire_bytes);
-    bool is_get = static_cast<Message>(message.header.request) == Message::get_inflight;
-    bool packed = (features_ & virtio::feature_packed) != 0;
-    if (is_get && !packed) {
-        if (layout.queues == 0 || layout.queues > device_.identity.queues || layout.queue_size == 0 ||
-            layout.queue_size > virtio::queue_size_max) {
-            return false;
-        }
-        auto memory = InflightMemory::create(layout.queues, layout.queue_size);
-        if (!memory) {
-            return false;
-        }
-        inflight_ = std::move(*memory);
-        layout = inflight_->layout();
-    } else if (is_get) {
-        layout.map_bytes = 0;
-    } else {
+    if (rings_are_running()) {
+        return false;  // they use what would be replaced
+    }
+    if (static_cast<Message>(message.header.request) == Message::set_inflight) {
         if (message.descriptors.size() != 1) {
             return false;
         }
@@ -193,10 +190,19 @@ bool Session::handle_inflight(Received& message) {
         inflight_ = memory ? std::move(*memory) : nullptr;
         return memory.has_value();
     }
-    return channel_.send(message.header.request, flag_reply,
-                         std::as_bytes(std::span(&layout, 1))
-                             .first(message.header.size > sizeof(layout) ? sizeof(layout) : message.header.size),
-                         inflight_ != nullptr && !packed ? inflight_->descriptor() : -1);
+    if (layout.queues == 0 || layout.queues > device_.queue_count() || layout.queue_size == 0 ||
+        layout.queue_size > virtio::queue_size_max) {
+        return false;
+    }
+    auto memory = InflightMemory::create(layout.queues, layout.queue_size);
+    if (!memory) {
+        return false;
+    }
+    inflight_ = std::move(*memory);
+    layout = inflight_->layout();
+    usize bytes = std::min<usize>(message.header.size, sizeof(layout));
+    return channel_.send(message.header.request, flag_reply, std::as_bytes(std::span(&layout, 1)).first(bytes),
+                         inflight_->descriptor());
 }
 
 }  // namespace undercroft::vhost_user

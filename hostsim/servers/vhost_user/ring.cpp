@@ -9,48 +9,87 @@
 
 namespace undercroft::vhost_user {
 
-bool Ring::start(const DeviceContext& device, const MemoryTable& memory, u64 features, InflightQueue inflight) {
-    std::optional<u64> descriptors = memory.guest_address_of(addresses->descriptors);
-    std::optional<u64> available = memory.guest_address_of(addresses->available);
-    std::optional<u64> used = memory.guest_address_of(addresses->used);
+bool Ring::start(const RingSetup& setup, RingOwner& owner) {
+    std::optional<u64> descriptors = setup.memory.guest_address_of(addresses->descriptors);
+    std::optional<u64> available = setup.memory.guest_address_of(addresses->available);
+    std::optional<u64> used = setup.memory.guest_address_of(addresses->used);
     if (!descriptors || !available || !used || size == 0 || size > virtio::queue_size_max) {
         return false;
     }
-    virtio::QueueSetup setup{.size = static_cast<u16>(size),
-                             .descriptors = *descriptors,
-                             .driver_area = *available,
-                             .device_area = *used,
-                             .packed = (features & virtio::feature_packed) != 0,
-                             .event_index = (features & virtio::feature_event_index) != 0,
-                             .indirect = (features & virtio::feature_indirect) != 0,
-                             .next_available = base_available,
-                             .next_used = base_used};
-    Result<virtio::Queue> queue = virtio::Queue::create(memory.guest(), setup);
-    if (!queue) {
+    device_ = &setup.device;
+    index_ = setup.index;
+    owner_ = &owner;
+    memory_ = &setup.memory;
+    inflight_memory_ = setup.inflight;
+    Result<Recovered> recovered = prepare(setup, {.size = static_cast<u16>(size),
+                                                  .descriptors = *descriptors,
+                                                  .driver_area = *available,
+                                                  .device_area = *used,
+                                                  .packed = (setup.features & virtio::feature_packed) != 0,
+                                                  .event_index = (setup.features & virtio::feature_event_index) != 0,
+                                                  .indirect = (setup.features & virtio::feature_indirect) != 0,
+                                                  .next_available = base_available,
+                                                  .next_used = base_used});
+    if (!recovered) {
+        queue_.reset();
         return false;
     }
-    std::vector<u16> heads;
-    if (!setup.packed) {
-        // The used ring is the truth about what was completed; what was taken beyond it is in flight, or new.
-        u16 published = queue->published_used();
-        inflight_ = inflight;
-        heads = inflight_.is_tracked() ? inflight_.recover(published) : heads;
-        setup.next_used = published;
-        if (inflight_.is_tracked()) {
-            setup.next_available = static_cast<u16>(published + heads.size());
-        }
-        queue = virtio::Queue::create(memory.guest(), setup);
-    }
-    queue_.emplace(*queue);
-    device_ = &device;
-    broken_ = false;
+    broken_ = stalled_ = false;
+    parked_chains_ = parked_places_ = 0;
     server_.emplace();
     requests_.emplace();
-    for (u16 head : heads) {
-        requests_->spawn(request(head, true));
+    if (!go_on(*recovered)) {
+        log_warning("vhost-user: what was in flight makes no sense; ring %u is not served", index_);
+        broken_ = true;
     }
     server_->spawn(serve());
     return true;
+}
+
+/// Makes the queue, from where it was.
+Result<Ring::Recovered> Ring::prepare(const RingSetup& setup, virtio::QueueSetup queue) {
+    Recovered recovered;
+    queue_.emplace(TRY(virtio::Queue::create(setup.memory.guest(), queue)));
+    inflight_ = {};
+    inflight_packed_ = {};
+    if (queue.packed) {
+        if (setup.inflight != nullptr) {
+            inflight_packed_ = setup.inflight->packed_queue(index_, queue.size);
+        }
+        if (!inflight_packed_.is_tracked()) {
+            return recovered;
+        }
+        InflightPacked::State state = inflight_packed_.recover(*queue_, queue.next_used);
+        queue.next_available = state.next_available;
+        queue.next_used = state.next_used;
+        recovered.chains = std::move(state.chains);
+    } else {
+        if (setup.inflight != nullptr) {
+            inflight_ = setup.inflight->queue(index_, queue.size);
+        }
+        // The used ring is the truth about what was completed; what was taken beyond it is in flight, or new.
+        u16 published = queue_->published_used();
+        queue.next_used = published;
+        if (inflight_.is_tracked()) {
+            recovered.heads = inflight_.recover(published);
+            queue.next_available = static_cast<u16>(published + recovered.heads.size());
+        }
+    }
+    queue_.emplace(TRY(virtio::Queue::create(setup.memory.guest(), queue)));
+    return recovered;
+}
+
+/// Carries out what a predecessor left.
+Result<void> Ring::go_on(const Recovered& recovered) {
+    for (u16 head : recovered.heads) {
+        TRY(queue_->take_again(head, next_));
+        requests_->spawn(request(head));
+    }
+    for (const InflightPacked::Recovered& chain : recovered.chains) {
+        TRY(queue_->take_again(chain.descriptors, next_));
+        requests_->spawn(request(chain.slot));
+    }
+    return {};
 }
 
 Task<void> Ring::stop() {
@@ -59,13 +98,32 @@ Task<void> Ring::stop() {
     }
     server_->stop();
     (void)co_await server_->join();
+    if (device_->is_parking(index_)) {
+        requests_->stop();
+    }
     (void)co_await requests_->join();  // each ends within the disk's bound
     while (notifier_.posted) {
         co_await yield();
     }
     base_available = queue_->next_available();
     base_used = queue_->next_used();
+    take_back_parked();
     queue_.reset();
+}
+
+/// Requests that only waited stand at the ring's end, for they are answered in the order in which they came.
+void Ring::take_back_parked() {
+    if (!queue_->is_packed()) {
+        base_available = static_cast<u16>(base_available - parked_chains_);
+        return;
+    }
+    u32 place = base_available & ~u32{virtio::event_wrap};
+    bool wrap = (base_available & virtio::event_wrap) != 0;
+    if (place < parked_places_) {
+        place += queue_->size();
+        wrap = !wrap;
+    }
+    base_available = static_cast<u16>((place - parked_places_) | (wrap ? virtio::event_wrap : 0));
 }
 
 Task<void> Ring::serve() {
@@ -84,7 +142,11 @@ Task<void> Ring::serve() {
 
 bool Ring::take_all() {
     bool any = false;
-    while (!broken_) {
+    while (!broken_ && memory_is_intact()) {
+        if (requests_->running() == queue_->size()) {
+            stalled_ = true;  // a driver that adds what is under way; a request's end looks again
+            break;
+        }
         Result<bool> taken = queue_->take(next_);
         if (!taken) {
             log_warning("vhost-user: the driver broke a ring (%s); it is not served any more",
@@ -94,32 +156,59 @@ bool Ring::take_all() {
             break;
         } else {
             any = true;
-            inflight_.taken(next_.id);
-            requests_->spawn(request(0, false));
+            requests_->spawn(request(note_taken()));
         }
     }
     return any;
 }
 
-// Starts at once: takes its chain over before anything else is taken.
-Task<void> Ring::request(u16 recovered_head, bool is_recovered) {
-    virtio::Chain chain = next_;
-    if (is_recovered && !queue_->take_again(recovered_head, chain)) {
+bool Ring::memory_is_intact() {
+    bool intact = memory_->is_intact() && (inflight_memory_ == nullptr || inflight_memory_->is_intact());
+    if (!intact && !broken_) {
         broken_ = true;
-        co_return;
+        owner_->memory_lost();
     }
-    Result<u32> written = co_await virtio::execute_block_request(device_->disk, device_->identity, chain, {});
-    if (!written) {
-        broken_ = true;
-        co_return;
-    }
-    complete(chain, *written);
+    return intact;
 }
 
-void Ring::complete(const virtio::Chain& chain, u32 written) {
-    inflight_.completing(chain.id);
-    queue_->complete(chain, written);
-    inflight_.completed(chain.id, queue_->next_used());
+u16 Ring::note_taken() {
+    if (inflight_packed_.is_tracked()) {
+        return inflight_packed_.taken(*queue_, next_);
+    }
+    inflight_.taken(next_.id);
+    return next_.id;
+}
+
+// Starts at once: takes its chain over before anything else is taken.
+Task<void> Ring::request(u16 slot) {
+    virtio::Chain chain = next_;
+    Result<u32> written = co_await device_->process(index_, chain, requests_->token());
+    if (written) {
+        complete(chain, slot, *written);
+    } else if (written.error() == Error::cancelled) {
+        ++parked_chains_;
+        parked_places_ += chain.descriptors;
+    } else {
+        broken_ = true;
+    }
+    (void)memory_is_intact();
+    if (stalled_ && !server_->token().is_cancelled()) {
+        stalled_ = false;
+        u64 one = 1;
+        [[maybe_unused]] ssize_t count = write(kick.get(), &one, sizeof(one));  // as if the driver had called
+    }
+}
+
+void Ring::complete(const virtio::Chain& chain, u16 slot, u32 written) {
+    if (inflight_packed_.is_tracked()) {
+        inflight_packed_.completing(slot);
+        queue_->complete(chain, written);
+        inflight_packed_.completed(slot);
+    } else {
+        inflight_.completing(slot);
+        queue_->complete(chain, written);
+        inflight_.completed(slot, queue_->next_used());
+    }
     if (!notifier_.posted) {
         notifier_.posted = true;
         Executor::current().post(notifier_);

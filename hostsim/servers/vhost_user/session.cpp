@@ -1,13 +1,26 @@
 // Session: its life, and what several kinds of message share.
 #include "hostsim/servers/vhost_user/session.hpp"
 
+#include <algorithm>
+
+#include "kernel/base/log.hpp"
+
 namespace undercroft::vhost_user {
 
-Session::Session(Descriptor socket, const DeviceContext& device) : channel_(std::move(socket)), device_(device) {}
+namespace {
+constexpr u64 ring_features = virtio::feature_version_1 | virtio::feature_indirect | virtio::feature_event_index |
+                              virtio::feature_packed | feature_protocol;
+}
+
+Session::Session(Descriptor socket, virtio::Device& device) : channel_(std::move(socket)), device_(device) {
+    ASSERT(device.queue_count() <= queues_max);
+}
+
+u64 Session::offered_features() const { return device_.features() | ring_features; }
 
 Task<void> Session::serve(CancelToken cancel) {
     TaskGroup watcher;
-    watcher.spawn(watch_size(watcher.token()));
+    watcher.spawn(device_.watch(*this, watcher.token()));
     Received message;
     while (co_await channel_.receive(message, cancel)) {
         if (!co_await handle(message)) {
@@ -17,6 +30,7 @@ Task<void> Session::serve(CancelToken cancel) {
     watcher.stop();
     co_await stop_all();
     (void)co_await watcher.join();
+    device_.reset();
 }
 
 Task<void> Session::stop_all() {
@@ -25,19 +39,16 @@ Task<void> Session::stop_all() {
     }
 }
 
-// Tells the frontend that its device has another size.
-Task<void> Session::watch_size(CancelToken cancel) {
-    u64 known = device_.disk.sector_count();
-    while (true) {
-        DiskResult<u64> size = co_await device_.disk.wait_for_resize(known, cancel);
-        if (!size) {
-            co_return;
-        }
-        known = *size;
-        if (backend_channel_) {
-            (void)backend_channel_->send(backend_config_changed, 0, {});  // a frontend that does not listen misses it
-        }
+void Session::configuration_changed() {
+    if (backend_channel_) {
+        (void)backend_channel_->send(backend_config_changed, 0, {});  // a frontend that does not listen misses it
     }
+}
+
+// Nothing that such a frontend says can be trusted any more.
+void Session::memory_lost() {
+    log_warning("vhost-user: the frontend took away memory that it had shared; it is left");
+    channel_.shut_down();
 }
 
 bool Session::start_if_ready(usize index) {
@@ -47,9 +58,16 @@ bool Session::start_if_ready(usize index) {
     if (!ready || ring.is_running()) {
         return true;
     }
-    InflightQueue inflight =
-        inflight_ != nullptr ? inflight_->queue(index, static_cast<u16>(ring.size)) : InflightQueue();
-    return ring.start(device_, *memory_, features_, inflight);
+    return ring.start({.device = device_,
+                       .index = static_cast<u16>(index),
+                       .memory = *memory_,
+                       .features = features_,
+                       .inflight = inflight_.get()},
+                      *this);
+}
+
+bool Session::rings_are_running() const {
+    return std::ranges::any_of(rings_, [](const Ring& ring) { return ring.is_running(); });
 }
 
 bool Session::reply_number(const Received& message, u64 value) {
@@ -61,13 +79,9 @@ bool Session::reply_config(const Received& message) {
     if (!wanted || wanted->size > config_bytes_max || message.header.size != sizeof(*wanted) + wanted->size) {
         return false;
     }
-    virtio::BlockConfig config = virtio::block_config(device_.disk, device_.identity);
     std::byte reply[sizeof(ConfigHeader) + config_bytes_max] = {};
     __builtin_memcpy(reply, &*wanted, sizeof(*wanted));
-    auto bytes = std::as_bytes(std::span(&config, 1));
-    for (usize index = 0; index < wanted->size && wanted->offset < bytes.size() - index; ++index) {
-        reply[sizeof(*wanted) + index] = bytes[wanted->offset + index];
-    }
+    device_.read_configuration(wanted->offset, std::span(reply).subspan(sizeof(*wanted), wanted->size));
     return channel_.send(message.header.request, flag_reply, {reply, message.header.size});
 }
 

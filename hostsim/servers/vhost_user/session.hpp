@@ -7,10 +7,10 @@ namespace undercroft::vhost_user {
 
 inline constexpr u16 queues_max = 16;
 
-class Session {
+class Session final : private RingOwner, private virtio::ConfigurationListener {
 public:
-    /// `device` outlives the session; its `identity.queues` is the number of queues, at most `queues_max`.
-    Session(Descriptor socket, const DeviceContext& device);
+    /// `device` outlives the session, and has at most `queues_max` queues.
+    Session(Descriptor socket, virtio::Device& device);
 
     /// Serves the frontend until it leaves, breaks the protocol, or `cancel` asks; then no request runs any more.
     Task<void> serve(CancelToken cancel);
@@ -21,14 +21,18 @@ private:
     bool handle_descriptor(Received& message);
     Task<bool> set_memory(Received& message);
     bool handle_inflight(Received& message);
+    bool write_config(const Received& message);
+    bool rings_are_running() const;
     bool reply_number(const Received& message, u64 value);
     bool reply_config(const Received& message);
     bool start_if_ready(usize index);
     Task<void> stop_all();
-    Task<void> watch_size(CancelToken cancel);
+    void configuration_changed() override;
+    void memory_lost() override;
+    u64 offered_features() const;
 
     Channel channel_;
-    const DeviceContext& device_;
+    virtio::Device& device_;
     u64 features_ = 0;
     u64 protocol_features_ = 0;
     std::unique_ptr<MemoryTable> memory_;

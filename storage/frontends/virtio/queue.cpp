@@ -192,23 +192,43 @@ Result<bool> Queue::take_packed(Chain& chain) {
             at = 0;
             wrap = !wrap;
         }
-        if ((flags & descriptor_indirect) != 0) {
-            if (!indirect_ || (flags & descriptor_next) != 0) {
-                return fail(Error::malformed);
-            }
-            TRY(add_indirect_packed(descriptor.address, descriptor.length, chain));
-        } else {
-            TRY(add(descriptor.address, descriptor.length, (flags & descriptor_write) != 0, chain));
-        }
+        descriptor.flags = flags;  // each is read once
+        TRY(add_packed(descriptor, chain));
         if ((flags & descriptor_next) == 0) {
             chain.id = descriptor.id;
             chain.descriptors = places;
+            chain.place = next_available_;
             next_available_ = at;
             available_wrap_ = wrap;
             return true;
         }
     }
     return fail(Error::malformed);
+}
+
+Result<void> Queue::add_packed(const PackedDescriptor& descriptor, Chain& chain) const {
+    if ((descriptor.flags & descriptor_indirect) == 0) {
+        return add(descriptor.address, descriptor.length, (descriptor.flags & descriptor_write) != 0, chain);
+    }
+    bool alone = (descriptor.flags & descriptor_next) == 0;
+    return indirect_ && alone ? add_indirect_packed(descriptor.address, descriptor.length, chain)
+                              : fail(Error::malformed);
+}
+
+Result<void> Queue::take_again(std::span<const PackedDescriptor> saved, Chain& chain) const {
+    chain.readable_count = 0;
+    chain.count = 0;
+    chain.id = saved.back().id;
+    chain.descriptors = static_cast<u16>(saved.size());
+    for (const PackedDescriptor& descriptor : saved) {
+        TRY(add_packed(descriptor, chain));
+    }
+    return {};
+}
+
+PackedDescriptor Queue::descriptor_behind(u16 place, u16 steps) const {
+    usize at = (usize{place} + steps) % size_;
+    return copy_of<PackedDescriptor>(descriptors_ + at * sizeof(PackedDescriptor));
 }
 
 Result<void> Queue::add_indirect_packed(u64 address, u32 length, Chain& chain) const {

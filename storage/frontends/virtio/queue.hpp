@@ -30,13 +30,15 @@ struct Chain {  // NOLINT(cppcoreguidelines-pro-type-member-init): see segments
     Chain() = default;  // NOLINT(cppcoreguidelines-pro-type-member-init): see segments
     /// Only as many segments as there are: this is on the path of every request.
     Chain(const Chain& other)  // NOLINT(cppcoreguidelines-pro-type-member-init): see segments
-        : id(other.id), descriptors(other.descriptors), readable_count(other.readable_count), count(other.count) {
+        : id(other.id), descriptors(other.descriptors), place(other.place), readable_count(other.readable_count),
+          count(other.count) {
         std::copy_n(other.segments, count, segments);
     }
     Chain& operator=(const Chain&) = delete;
 
     u16 id = 0;           ///< the driver's name for it: head index, or buffer id
-    u16 descriptors = 0;  ///< places it takes in a packed ring
+    u16 descriptors = 0;  ///< places it takes in a packed ring, ...
+    u16 place = 0;        ///< ... from this one on
     usize readable_count = 0;
     usize count = 0;
     MemorySegment segments[segments_max];  // NOLINT(cppcoreguidelines-pro-type-member-init): filled as far as counted
@@ -58,6 +60,10 @@ public:
     bool has_available() const;
     /// Takes the request with head `id` of a split ring again, which was taken before and never completed.
     Result<void> take_again(u16 id, Chain& chain) const;
+    /// The same for a packed ring, where the driver may have overwritten the chain since: from a copy of its descriptors.
+    Result<void> take_again(std::span<const PackedDescriptor> saved, Chain& chain) const;
+    /// A descriptor of a packed ring as it is now, at `steps` places behind `place`.
+    PackedDescriptor descriptor_behind(u16 place, u16 steps) const;
     /// Gives a request back, with the number of bytes that were written to it.
     void complete(const Chain& chain, u32 written);
     /// Whether the driver wants to hear of what was completed since it was last asked.
@@ -76,6 +82,7 @@ public:
 
 private:
     explicit Queue(const GuestMemory& memory) : memory_(&memory) {}
+    Result<void> add_packed(const PackedDescriptor& descriptor, Chain& chain) const;
     static u16 wrap_bit(bool wrap) { return wrap ? event_wrap : u16{0}; }
     bool is_available(u16 flags) const;
     Result<bool> take_split(Chain& chain);

@@ -25,6 +25,11 @@ public:
         base_ = bytes_.data() + (align_up(address, page_size) - address);
         set_up(event_index);
     }
+    /// In `memory`, which is `memory_bytes` large and stays.
+    FakeDriver(std::byte* memory, u16 size, bool packed, bool event_index = false)
+        : base_(memory), size_(size), packed_(packed) {
+        set_up(event_index);
+    }
     /// Another queue in the memory of `other`, its rings `origin` bytes further on. They are cleared.
     FakeDriver(FakeDriver& other, u64 origin, u16 size, bool packed, bool event_index = false)
         : base_(other.base_), origin_(origin), size_(size), packed_(packed) {

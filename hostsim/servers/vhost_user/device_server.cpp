@@ -1,5 +1,5 @@
-// The accept loop of a vhost-user-blk backend.
-#include "hostsim/servers/vhost_user/block_server.hpp"
+// The accept loop of a vhost-user backend.
+#include "hostsim/servers/vhost_user/device_server.hpp"
 
 #include <errno.h>
 
@@ -11,7 +11,7 @@ namespace {
 constexpr u64 accept_retry_ns = 100 * nanoseconds_per_millisecond;
 }
 
-Task<void> serve_block_device(Listener& listener, const DeviceContext& device, CancelToken cancel) {
+Task<void> serve_device(Listener& listener, virtio::Device& device, CancelToken cancel) {
     while (!cancel.is_cancelled()) {
         i32 accepted = co_await listener.accept(cancel);
         if (accepted < 0) {

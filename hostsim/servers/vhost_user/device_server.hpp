@@ -1,4 +1,4 @@
-// A vhost-user-blk backend: a disk at a socket, for one frontend at a time; the next may come when one has gone.
+// A vhost-user backend: a virtio device at a socket, for one frontend at a time; the next may come when one has gone.
 #pragma once
 
 #include "hostsim/servers/listener.hpp"
@@ -7,6 +7,6 @@
 namespace undercroft::vhost_user {
 
 /// Accepts frontends at `listener` until `cancel` asks, each served to its end. `device` outlives it.
-Task<void> serve_block_device(Listener& listener, const DeviceContext& device, CancelToken cancel);
+Task<void> serve_device(Listener& listener, virtio::Device& device, CancelToken cancel);
 
 }  // namespace undercroft::vhost_user
