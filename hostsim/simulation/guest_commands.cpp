@@ -13,8 +13,8 @@ namespace {
 
 /// Linux's ADMIN_TIMEOUT.
 constexpr u64 admin_timeout_ns = 60 * nanoseconds_per_second;
-/// What an interrupt may take.
-constexpr u64 interrupt_time_ns = 1 * nanoseconds_per_millisecond;
+/// What an interrupt may take that is not held back.
+constexpr u64 direct_interrupt_time_ns = 1 * nanoseconds_per_millisecond;
 /// How long the guest waits for what it aborted.
 constexpr u64 abort_grace_ns = 30 * nanoseconds_per_second;
 /// How long an operation waits for a controller that is being reset.
@@ -86,12 +86,21 @@ Task<GuestDriver::Answer> GuestDriver::execute(GuestQueue& queue, SubmissionEntr
     co_return Answer{.status = field.status(), .do_not_retry = field.do_not_retry(), .result = (*ended)->result};
 }
 
+/// With the aggregation time that the guest has allowed: base 2.0 section 5.27.1.6.
+u64 GuestDriver::interrupt_time_ns() const {
+    u64 aggregation_ns =
+        config_.habits.is_windows ? config_.habits.coalescing_100us * 100 * nanoseconds_per_microsecond : 0;
+    return direct_interrupt_time_ns + aggregation_ns;
+}
+
 /// A completion that lies there, and keeps lying there, without a message: the controller forgot it.
 Task<void> GuestDriver::look_for_lost_interrupt(GuestQueue& queue) {
     u64 taken = queue.taken();
     u32 epoch = epoch_;
-    if (queue.has_new() && !messages_pending_[queue.id()]) {
-        (void)co_await sleep_for(interrupt_time_ns);
+    // One that is being disabled holds its messages back for good.
+    bool enabled = Configuration{read32(register_offset::configuration)}.enable();
+    if (enabled && queue.has_new() && !messages_pending_[queue.id()]) {
+        (void)co_await sleep_for(interrupt_time_ns());
         bool forgotten = queue.has_new() && queue.taken() == taken && !messages_pending_[queue.id()];
         config_.recorder.expect(!forgotten || epoch != epoch_, "a completion came without an interrupt");
     }
@@ -99,6 +108,14 @@ Task<void> GuestDriver::look_for_lost_interrupt(GuestQueue& queue) {
 
 Task<GuestDriver::Answer> GuestDriver::execute_admin(SubmissionEntry entry) {
     return execute(admin_, entry, admin_timeout_ns);
+}
+
+Task<GuestDriver::Answer> GuestDriver::execute_with_page(SubmissionEntry entry) {
+    (void)co_await admin_data_free_.acquire();  // who has it gives it back: each command ends
+    entry.data_pointer.prp1 = admin_data_.device_address();
+    Answer answer = co_await execute_admin(entry);
+    admin_data_free_.release();
+    co_return answer;
 }
 
 Task<bool> GuestDriver::abort(u16 queue_id, u16 command_id) {
@@ -200,6 +217,9 @@ Task<DiskResult<void>> GuestDriver::write(u64 sector, SegmentList from, ForceUni
 Task<DiskResult<void>> GuestDriver::flush(CancelToken cancel) { return run(io_entry(IoOpcode::flush), {}, cancel); }
 
 Task<DiskResult<void>> GuestDriver::unmap(SectorRange range, CancelToken cancel) {
+    if (config_.habits.is_windows && range.count > 1) {
+        co_return co_await unmap_in_two(range, cancel);
+    }
     DmaBuffer memory = config_.memory.allocate(page_size).value();
     DatasetRange wire;
     wire.blocks = static_cast<u32>(range.count);
@@ -213,12 +233,18 @@ Task<DiskResult<void>> GuestDriver::unmap(SectorRange range, CancelToken cancel)
 
 Task<DiskResult<void>> GuestDriver::write_zeroes(SectorRange range, bool allow_unmap, ForceUnitAccess fua,
                                                  CancelToken cancel) {
+    if (config_.habits.is_windows) {
+        return write_zeros(range, fua, cancel);
+    }
     SubmissionEntry entry = io_entry(IoOpcode::write_zeroes, range.start, range.count);
     entry.dword12 |= IoControl{}.with_force_unit_access(fua == ForceUnitAccess::yes).with_deallocate(allow_unmap).raw;
     return run(entry, {}, cancel);
 }
 
 Task<DiskResult<Comparison>> GuestDriver::compare(u64 sector, SegmentList with, CancelToken cancel) {
+    if (config_.habits.is_windows) {
+        co_return co_await read_and_compare(sector, with, cancel);
+    }
     Answer answer = co_await run_until_answered(
         io_entry(IoOpcode::compare, sector, total_bytes(with) / facts_.sector_size), with, cancel);
     if (answer.status == Status::compare_failure) {

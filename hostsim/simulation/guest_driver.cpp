@@ -110,6 +110,9 @@ Task<Result<void>> GuestDriver::enable() {
 Task<Result<void>> GuestDriver::bring_up() {
     CO_TRY(co_await enable());
     u32 epoch = ++epoch_;
+    if (config_.habits.is_windows) {
+        CO_TRY(co_await look_around());
+    }
     if (config_.habits.shadow_doorbells) {
         SubmissionEntry entry;
         entry.opcode = static_cast<u8>(AdminOpcode::doorbell_buffer_config);
@@ -122,20 +125,27 @@ Task<Result<void>> GuestDriver::bring_up() {
     for (auto& queue : queues_) {
         CO_TRY(co_await create_queue(*queue));
     }
-    SubmissionEntry events;
-    events.opcode = static_cast<u8>(AdminOpcode::set_features);
-    events.dword10 = static_cast<u32>(Feature::asynchronous_event_configuration);
-    events.dword11 = event_configuration::namespace_attribute;
-    if (!(co_await execute_admin(events)).succeeded()) {
-        co_return fail(Error::device_error);
+    if (!config_.habits.is_windows) {
+        CO_TRY(co_await configure_events(event_configuration::namespace_attribute));
     }
     CO_TRY(co_await identify_namespace());
     if (epoch != epoch_) {
         co_return fail(Error::busy);
     }
-    tasks_.spawn(ask_for_events());
+    tasks_.spawn(config_.habits.is_windows ? rescan() : ask_for_events());
     running_ = true;
     running_again_.notify_all();
+    co_return Result<void>{};
+}
+
+Task<Result<void>> GuestDriver::configure_events(u32 wanted) {
+    SubmissionEntry events;
+    events.opcode = static_cast<u8>(AdminOpcode::set_features);
+    events.dword10 = static_cast<u32>(Feature::asynchronous_event_configuration);
+    events.dword11 = wanted;
+    if (!(co_await execute_admin(events)).succeeded()) {
+        co_return fail(Error::device_error);
+    }
     co_return Result<void>{};
 }
 

@@ -1,6 +1,6 @@
-// A guest's NVMe driver, as a model: it drives our controller through registers, rings and messages alone, as Linux and
-// Windows do (several queues, shadow doorbells, abort and reset of what is late), and does on top what they do rarely:
-// resets with commands in flight, deleted queues. To a workload it is a disk. What the controller must not do (complete
+// A guest's NVMe driver, as a model: it drives our controller through registers, rings and messages alone, as Linux does
+// (several queues, shadow doorbells, abort and reset of what is late) or as Windows does (guest_windows.cpp), and does on
+// top what they do rarely: resets with commands in flight, deleted queues. To a workload it is a disk. What the controller must not do (complete
 // what is not under way, stay enabled past CAP.TO, forget an interrupt) is taken down as a problem.
 //
 // NVM Express Base Specification 2.0, NVM Command Set Specification 1.0.
@@ -86,11 +86,25 @@ private:
     Task<void> supervise();
     Task<void> service(GuestQueue& queue);
     Task<void> ask_for_events();
+    Task<Result<void>> configure_events(u32 wanted);
+
+    // guest_windows.cpp: what Windows does otherwise
+    Task<Result<void>> look_around();
+    void check_admin_registers();
+    Task<Result<void>> try_what_is_missing();
+    Task<void> keep_event_request();
+    Task<void> rescan();
+    Task<DiskResult<void>> unmap_in_two(SectorRange range, CancelToken cancel);
+    Task<DiskResult<void>> write_zeros(SectorRange range, ForceUnitAccess fua, CancelToken cancel);
+    Task<DiskResult<Comparison>> read_and_compare(u64 sector, SegmentList with, CancelToken cancel);
 
     // guest_commands.cpp
     Task<Answer> execute(GuestQueue& queue, nvme::SubmissionEntry entry, u64 timeout_ns);
     Task<void> look_for_lost_interrupt(GuestQueue& queue);
     Task<Answer> execute_admin(nvme::SubmissionEntry entry);
+    /// With a page of memory for data.
+    Task<Answer> execute_with_page(nvme::SubmissionEntry entry);
+    u64 interrupt_time_ns() const;
     Task<bool> abort(u16 queue_id, u16 command_id);
     Task<Result<void>> identify_namespace();
     GuestQueue& own_queue();

@@ -2,6 +2,7 @@
 #include "hostsim/simulation/plan.hpp"
 
 #include <charconv>
+#include <iterator>
 
 namespace undercroft::simulation {
 
@@ -10,8 +11,8 @@ namespace {
 using Kind = PipelineNode::Kind;
 
 constexpr const char* hazard_names[hazard_count] = {
-    "delay",   "medium_error", "stuck",  "wedged", "fatal",       "lost_interrupt", "wrong_id",
-    "removal", "power_loss",   "resize", "cancel", "guest_reset", "guest_abort",    "guest_queues",
+    "delay",      "medium_error", "stuck",  "wedged",      "fatal",       "lost_interrupt", "wrong_id",    "removal",
+    "power_loss", "resize",       "cancel", "guest_reset", "guest_abort", "guest_queues",   "fault_layer", "rival",
 };
 
 std::string describe_node(const PipelineNode& node) {
@@ -36,6 +37,10 @@ std::string describe_node(const PipelineNode& node) {
         return "memdiff:" + below;
     case Kind::cache:
         return "cache:" + below;
+    case Kind::faulty:
+        return "fault:" + below;
+    case Kind::reservations:
+        return "prwrap:" + below;
     }
     return "?";
 }
@@ -185,6 +190,10 @@ void Plan::draw_pipeline(SeededRandom random) {
             put_on_top(Kind::overlay);
         } else if (layer >= 48 && layer < 58) {
             put_on_top(Kind::cache);
+        } else if (layer >= 58 && layer < 70 && !contains(pipeline, Kind::faulty)) {
+            put_on_top(Kind::faulty);
+        } else if (layer >= 70 && layer < 82 && !contains(pipeline, Kind::reservations)) {
+            put_on_top(Kind::reservations);
         }
     }
 }
@@ -201,6 +210,15 @@ void Plan::draw_guest(SeededRandom random) {
     guest.attempts_max = static_cast<u32>(1 + random.below(5));
     guest.resets = random.chance(400) ? static_cast<u32>(random.below(40)) : 0;
     guest.queue_deletions = random.chance(300) ? static_cast<u32>(random.below(40)) : 0;
+    guest.coalescing_threshold = static_cast<u32>(random.below(8));
+    guest.coalescing_100us = static_cast<u32>(random.below(6));
+    guest.is_windows = guest.is_there && random.chance(400);
+    if (guest.is_windows) {
+        guest.queues = static_cast<u16>(processors);
+        guest.shadow_doorbells = guest.aborts = false;
+        guest.queue_deletions = 0;
+        guest.command_timeout_ns = hasty ? guest.command_timeout_ns : 60 * nanoseconds_per_second;
+    }
 }
 
 void Plan::draw_workload(SeededRandom random) {
@@ -236,6 +254,37 @@ void Plan::draw_faults(SeededRandom random) {
         medium_faults.stuck = medium_faults.wedged = 0;
     }
     resizes = resizes && can_be_resized();
+    for (u64 rules = contains(pipeline, Kind::faulty) ? 1 + random.below(3) : 0; rules > 0; --rules) {
+        fault_rules.push_back(draw_fault_rule(random));
+    }
+    has_rival = contains(pipeline, Kind::reservations) && random.chance(800);
+}
+
+/// None that lies: what is torn says so, and nothing is corrupted. That those are found is for planted bugs to show.
+FaultRule Plan::draw_fault_rule(SeededRandom& random) const {
+    constexpr DiskError errors[] = {DiskError::io,           DiskError::medium_read,          DiskError::medium_write,
+                                    DiskError::medium_guard, DiskError::medium_reference_tag, DiskError::timed_out};
+    FaultRule rule{.operations = static_cast<FaultOperations>(1 + random.below(all_fault_operations))};
+    rule.one_in = 4 + random.below(40);
+    rule.delay_ns = 1 + random.below(50 * nanoseconds_per_millisecond);
+    DiskError error = errors[random.below(std::size(errors))];
+    if (random.chance(300)) {
+        rule.range = SectorRange{.start = random.below(sectors()), .count = 1 + random.below(region_sectors)};
+    }
+    u64 choice = random.below(100);
+    if (choice < 40) {
+        rule.action = FaultAction::fail;
+        rule.error = error;
+    } else if (choice < 60) {
+        rule.action = FaultAction::delay;
+    } else if (choice < 75) {
+        rule.action = FaultAction::hold;
+    } else {
+        rule.action = FaultAction::tear;
+        rule.operations = static_cast<FaultOperations>(FaultOperation::write);
+        rule.error = error;
+    }
+    return rule;
 }
 
 void Plan::apply_filter() {
@@ -256,11 +305,30 @@ void Plan::apply_filter() {
     drop(Hazard::guest_reset, guest.resets);
     drop(Hazard::guest_abort, guest.aborts);
     drop(Hazard::guest_queues, guest.queue_deletions);
+    drop(Hazard::fault_layer, fault_rules);
+    drop(Hazard::rival, has_rival);
     lives = std::min(lives, filter.lives_max);
 }
 
 bool Plan::has_nvme() const { return contains(pipeline, Kind::nvme); }
 bool Plan::is_volatile() const { return contains(pipeline, Kind::memory) || contains(pipeline, Kind::overlay); }
+
+bool Plan::writes_reach_reservations() const {
+    const PipelineNode* node = &pipeline;
+    while (node->kind != Kind::reservations && node->kind != Kind::overlay && node->below.size() == 1) {
+        node = &node->below[0];
+    }
+    return node->kind == Kind::reservations;
+}
+
+bool Plan::reads_reach_reservations() const {
+    const PipelineNode* node = &pipeline;
+    while (node->kind != Kind::reservations && node->kind != Kind::overlay && node->kind != Kind::cache &&
+           node->below.size() == 1) {
+        node = &node->below[0];
+    }
+    return node->kind == Kind::reservations;
+}
 
 /// A layered disk may miss a size that is there for a moment, and stripes round theirs.
 bool Plan::can_be_resized() const {
@@ -269,7 +337,8 @@ bool Plan::can_be_resized() const {
 }
 
 std::string Plan::describe() const {
-    std::string text = guest.is_there ? "guest, " + std::to_string(guest.queues) + " queues" +
+    std::string text = guest.is_there ? std::string(guest.is_windows ? "Windows guest, " : "guest, ") +
+                                            std::to_string(guest.queues) + " queues" +
                                             (guest.shadow_doorbells ? " with shadow doorbells" : "") + ", over "
                                       : "";
     text += describe_node(pipeline) + ", sectors of " + std::to_string(medium.sector_size) + " bytes, " +

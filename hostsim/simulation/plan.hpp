@@ -10,6 +10,7 @@
 #include "hostsim/devices/nvme_faults.hpp"
 #include "hostsim/devices/simulated_medium.hpp"
 #include "kernel/base/result.hpp"
+#include "storage/layers/fault_disk.hpp"
 
 namespace undercroft::simulation {
 
@@ -29,8 +30,10 @@ enum class Hazard : u8 {
     guest_reset,   ///< a guest resets its controller with commands in flight
     guest_abort,   ///< a guest aborts commands that are in flight
     guest_queues,  ///< a guest deletes queues with commands in flight
+    fault_layer,   ///< the rules of a fault layer in the pipeline
+    rival,         ///< another host that reserves the disk
 };
-inline constexpr usize hazard_count = 14;
+inline constexpr usize hazard_count = 16;
 const char* to_string(Hazard hazard);
 
 /// What is left of a plan. The default leaves all of it.
@@ -65,6 +68,8 @@ struct PipelineNode {
         striped,
         overlay,  ///< a RAM layer that takes every write: loses them with the power
         cache,    ///< a RAM layer that is written through, and keeps what is read
+        faulty,   ///< the fault layer, with the plan's rules
+        reservations,
     };
     Kind kind = Kind::medium;
     u64 number = 0;  ///< of the medium or NVMe controller; sectors of a stripe's chunk; of other kinds nothing
@@ -74,6 +79,7 @@ struct PipelineNode {
 /// How a guest drives its NVMe controller.
 struct GuestHabits {
     bool is_there = false;  ///< otherwise the pipeline is used directly
+    bool is_windows = false;
     u16 queues = 1;
     u32 queue_entries = 8;
     bool shadow_doorbells = false;
@@ -82,6 +88,9 @@ struct GuestHabits {
     u32 attempts_max = 5;  ///< at a command that failed in a way that allows it
     u32 resets = 0;        ///< per thousand pauses of its supervisor
     u32 queue_deletions = 0;
+    // Of Windows: interrupt coalescing as it sets it (base 2.0 section 5.27.1.6).
+    u32 coalescing_threshold = 0;  ///< entries less one
+    u32 coalescing_100us = 0;
 };
 
 /// How the workers choose what to do, per thousand operations; what is left are reads.
@@ -120,6 +129,8 @@ struct Plan {
 
     MediumFaults medium_faults;
     NvmeFaults controller_faults;
+    std::vector<FaultRule> fault_rules;
+    bool has_rival = false;
     bool resizes = false;
     nvme::host::DriverOptions driver;
     u16 vectors = 9;
@@ -131,6 +142,9 @@ struct Plan {
     u64 sectors_per_device() const { return sectors() / devices; }
     bool has_nvme() const;
     bool is_volatile() const;  ///< everything is lost with the power
+    /// Whether every write, or every read, that succeeds has passed the layer of reservations.
+    bool writes_reach_reservations() const;
+    bool reads_reach_reservations() const;
     /// The plan in a line, for people.
     std::string describe() const;
 
@@ -141,6 +155,7 @@ private:
     void draw_guest(SeededRandom random);
     void draw_workload(SeededRandom random);
     void draw_faults(SeededRandom random);
+    FaultRule draw_fault_rule(SeededRandom& random) const;
     void apply_filter();
 };
 

@@ -21,6 +21,8 @@ void Counters::add(const Counters& other) {
     guest_resets += other.guest_resets;
     guest_aborts += other.guest_aborts;
     cancelled += other.cancelled;
+    exclusions += other.exclusions;
+    layer_faults += other.layer_faults;
     injected += other.injected;
     virtual_ns += other.virtual_ns;
 }

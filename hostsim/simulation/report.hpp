@@ -31,7 +31,9 @@ struct Counters {
     u64 guest_resets = 0;
     u64 guest_aborts = 0;
     u64 cancelled = 0;
-    u64 injected = 0;  ///< faults of media and controllers
+    u64 exclusions = 0;    ///< times that another host's reservation kept us out
+    u64 layer_faults = 0;  ///< that the fault layer made
+    u64 injected = 0;      ///< faults of media and controllers
     u64 virtual_ns = 0;
 
     void add(const Counters& other);

@@ -131,7 +131,8 @@ bool SimulatedDevice::close() {
 }
 
 Stack::Stack(const Machine& machine, std::span<const std::unique_ptr<SimulatedDevice>> devices)
-    : machine_(machine), devices_(devices), executors_(machine.processors.executors()) {}
+    : machine_(machine), devices_(devices), executors_(machine.processors.executors()),
+      disturbance_(machine.plan, machine.recorder, machine.fence) {}
 
 Stack::~Stack() = default;
 
@@ -176,6 +177,10 @@ std::optional<Disk> Stack::build(const PipelineNode& node) {
         return layered(below[0], {.layer = new_ram_layer(), .write_through = false, .read_cache = false});
     case PipelineNode::Kind::cache:
         return layered(below[0], {.layer = new_ram_layer(), .write_through = true, .read_cache = true});
+    case PipelineNode::Kind::faulty:
+        return Disk::create(disturbance_.faulty(below[0])).value();
+    case PipelineNode::Kind::reservations:
+        return machine_.decorated(Place::reservations, disturbance_.reserved(below[0]));
     }
     return std::nullopt;
 }
@@ -231,7 +236,8 @@ bool Stack::open_guest(const Disk& pipeline) {
                                             .executors = executors_,
                                             .namespaces = std::span(&name_space, 1)})
                       .value();
-    if (!machine_.run(guest_->start(*controller_))) {
+    function_ = machine_.decorate_controller ? machine_.decorate_controller(*controller_) : nullptr;
+    if (!machine_.run(guest_->start(function_ != nullptr ? *function_ : *controller_))) {
         return false;
     }
     disk_ = Disk::create(guest_).value();
@@ -247,6 +253,7 @@ bool Stack::close() {
         (void)machine_.run(guest_->stop());
         if (controller_ != nullptr) {
             (void)machine_.run(close_of(*controller_));
+            function_.reset();
             controller_.reset();
         }
         guest_->report_counters();

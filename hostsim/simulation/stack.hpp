@@ -8,6 +8,7 @@
 #include <optional>
 
 #include "drivers/nvme/driver.hpp"
+#include "hostsim/simulation/disturbance.hpp"
 #include "hostsim/simulation/guest_driver.hpp"
 #include "hostsim/simulation/oracle.hpp"
 #include "hostsim/simulation/plan.hpp"
@@ -19,11 +20,14 @@ namespace undercroft::simulation {
 
 /// Where a test may put a disk of its own: a bug that is planted.
 enum class Place : u8 {
-    medium,    ///< above a medium, below a controller or the pipeline
-    pipeline,  ///< above the pipeline, below workload or guest
+    medium,        ///< above a medium, below a controller or the pipeline
+    pipeline,      ///< above the pipeline, below workload or guest
+    reservations,  ///< above the layer of reservations
 };
 /// Gives the disk to use instead of `disk`.
 using Decorate = std::function<Disk(Place place, Disk disk)>;
+/// Gives the function that the guest uses instead of `controller`, which outlives it.
+using DecorateController = std::function<std::unique_ptr<PciFunction>(PciFunction& controller)>;
 
 /// Bounce memory of one layer: a pool a processor.
 class ProcessorPools final : public BounceSource {
@@ -47,6 +51,8 @@ struct Machine {
     Recorder& recorder;
     const Plan& plan;
     const Decorate& decorate;
+    const DecorateController& decorate_controller;
+    Fence& fence;
 
     /// Runs `task` on processor 0 to its end; far beyond every bound it is a panic.
     template <typename T>
@@ -104,6 +110,12 @@ public:
     /// What the disk holds where nobody wrote, once `open` has succeeded: decrypted zeros are no zeros.
     Unwritten unwritten() const { return unwritten_; }
     void set_faults(bool on);
+    /// Fault layer and rival begin, once it is open; and end, with everything that they hold back.
+    void begin_disturbance() {
+        CurrentExecutorScope scope(machine_.processors.executor(0));
+        disturbance_.begin();
+    }
+    void end_disturbance() { (void)machine_.run(disturbance_.end()); }
     /// The guest shuts its controller down; whether the controller said that this is done.
     bool shut_guest_down();
     /// Takes everything down; whether everything that was written is durable for certain.
@@ -121,11 +133,13 @@ private:
     std::span<const std::unique_ptr<SimulatedDevice>> devices_;
     std::vector<Executor*> executors_;
     std::vector<std::unique_ptr<ProcessorPools>> pools_;
+    Disturbance disturbance_;
     std::optional<Disk> disk_;
     Unwritten unwritten_ = Unwritten::zeros;
     GuestMemory guest_memory_;
     std::shared_ptr<GuestDriver> guest_;
     std::unique_ptr<nvme::Controller> controller_;
+    std::unique_ptr<PciFunction> function_;  // what the guest sees of it, where a test put something there
 };
 
 }  // namespace undercroft::simulation

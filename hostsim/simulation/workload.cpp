@@ -168,6 +168,12 @@ void Workload::check_result(const Operation& operation, const char* what, const 
     }
 }
 
+void Workload::check_fence(const char* what, const OperationResult& result, u64 fence, u64 now) {
+    if (result && fence != 0 && fence == now) [[unlikely]] {
+        recorder_.problem(std::string(what) + " has passed another host's reservation");
+    }
+}
+
 Task<Workload::OperationResult> Workload::write(Operation operation, bool durable) {
     auto [first, count] = operation.range;
     u32 sector_size = operation.disk.sector_size();
@@ -182,8 +188,12 @@ Task<Workload::OperationResult> Workload::write(Operation operation, bool durabl
                             (durable ? " with FUA begins" : " begins"),
                         first, count);
     }
+    u64 fence = machine_.fence.against_writes();
     OperationResult result = co_await operation.disk.write(
         first, buffer.segments(), durable ? ForceUnitAccess::yes : ForceUnitAccess::no, operation.cancel);
+    if (plan_.writes_reach_reservations()) {
+        check_fence("a write", result, fence, machine_.fence.against_writes());
+    }
     oracle_.end_write(id, first, count, result.has_value(), durable && operation.disk.facts().fua_respected);
     check_result(operation, recorder_.keeps_history() ? ("write " + std::to_string(stamp)).c_str() : "write", result,
                  durable);
@@ -204,7 +214,11 @@ Task<Workload::OperationResult> Workload::read(Operation operation) {
     u32 sector_size = operation.disk.sector_size();
     OperationBuffer buffer(machine_, unreachable_, count * sector_size, operation.random);
     u64 began = oracle_.begin_read();
+    u64 fence = machine_.fence.against_reads();
     OperationResult result = co_await operation.disk.read(first, buffer.segments(), operation.cancel);
+    if (plan_.reads_reach_reservations()) {
+        check_fence("a read", result, fence, machine_.fence.against_reads());
+    }
     check_result(operation, "read", result);
     for (u64 index = 0; result && index < count; ++index) {
         check_contents(first + index, buffer.bytes().subspan(index * sector_size, sector_size), began);

@@ -76,6 +76,8 @@ private:
     Task<OperationResult> check_status(Operation operation);
     void check_result(const Operation& operation, const char* what, const OperationResult& result,
                       bool durable = false);
+    /// `fence`: what excluded the operation when it began, `now` what does now; 0 where nothing does.
+    void check_fence(const char* what, const OperationResult& result, u64 fence, u64 now);
     void check_contents(u64 sector, std::span<const std::byte> bytes, u64 began);
     void check_late_writes();
 

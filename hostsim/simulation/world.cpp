@@ -12,10 +12,11 @@ constexpr usize memory_bytes = 8 * mib;
 class World {
 public:
     World(const Plan& plan, const RunOptions& options)
-        : plan_(plan), decorate_(options.decorate), random_(~plan.seed), processors_(plan.processors, random_.next()),
-          memory_(memory_bytes), recorder_(processors_.clock(), options.keep_history),
-          machine_{processors_, memory_, recorder_, plan_, decorate_}, oracle_(plan.sectors(), Unwritten::zeros),
-          workload_(machine_, oracle_) {
+        : plan_(plan), decorate_(options.decorate), decorate_controller_(options.decorate_controller),
+          random_(~plan.seed), processors_(plan.processors, random_.next()), memory_(memory_bytes),
+          recorder_(processors_.clock(), options.keep_history),
+          machine_{processors_, memory_, recorder_, plan_, decorate_, decorate_controller_, fence_},
+          oracle_(plan.sectors(), Unwritten::zeros), workload_(machine_, oracle_) {
         for (usize index = 0; index < plan.devices; ++index) {
             devices_.push_back(std::make_unique<SimulatedDevice>(machine_, random_.next()));
         }
@@ -100,6 +101,7 @@ private:
         SeededRandom workers = random.fork();
         bool open = stack_->open();
         if (open) {
+            stack_->begin_disturbance();
             u64 end_ns = processors_.now_ns() + random.below(40 * nanoseconds_per_second);
             u64 resize_at_ns = next_resize(random);
             workload_.run(stack_->disk(), workers, [&] {
@@ -138,6 +140,7 @@ private:
             }
         }
         if (open) {
+            stack_->end_disturbance();
             workload_.stop();
         }
         stack_->set_faults(false);
@@ -237,10 +240,12 @@ private:
 
     const Plan& plan_;
     const Decorate& decorate_;
+    const DecorateController& decorate_controller_;
     SeededRandom random_;
     SimulatedProcessors processors_;
     DmaArena memory_;
     Recorder recorder_;
+    Fence fence_;
     Machine machine_;
     SectorOracle oracle_;
     Workload workload_;

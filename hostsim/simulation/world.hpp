@@ -9,7 +9,9 @@ namespace undercroft::simulation {
 struct RunOptions {
     Filter filter;
     bool keep_history = false;
-    Decorate decorate;  ///< for tests: puts a bug where there is none
+    // For tests: put a bug where there is none.
+    Decorate decorate = {};
+    DecorateController decorate_controller = {};
 };
 
 /// Lives the lives that `seed` gives. A hang, a deadlock or a failed assertion is a panic.

@@ -4,6 +4,7 @@
 #include "hostsim/devices/seeded_random.hpp"
 #include "kernel/async/event.hpp"
 #include "storage/forwarding_disk.hpp"
+#include "storage/reservations.hpp"
 #include "storage/segments.hpp"
 
 namespace undercroft::test {
@@ -269,9 +270,83 @@ public:
     }
 };
 
+/// What another host's reservation forbids is taken for done.
+class ReservationConflictIsDone final : public Misbehaving {
+public:
+    using Misbehaving::Misbehaving;
+    Task<DiskResult<void>> write(u64 sector, SegmentList from, ForceUnitAccess fua, CancelToken cancel) override {
+        DiskResult<void> result = co_await below_.write(sector, from, fua, cancel);
+        co_return !result && result.error() == DiskError::reservation_conflict ? DiskResult<void>{} : result;
+    }
+};
+
+/// Takes the disk away from whoever reserved it, and goes on.
+class ReservationTakenOver final : public Misbehaving {
+public:
+    using Misbehaving::Misbehaving;
+    Task<DiskResult<void>> write(u64 sector, SegmentList from, ForceUnitAccess fua, CancelToken cancel) override {
+        DiskResult<void> result = co_await below_.write(sector, from, fua, cancel);
+        if (!result && result.error() == DiskError::reservation_conflict) {
+            constexpr ReservationKey key = 1;
+            Registrant others[4];
+            PersistentReservations& reservations = *below_.reservations();
+            (void)co_await reservations.register_key({.new_key = key}, {});
+            (void)co_await reservations.report(others, {});
+            (void)co_await reservations.preempt(key, others[0].key, ReservationType::write_exclusive, AbortTasks::no,
+                                                {});
+            result = co_await below_.write(sector, from, fua, cancel);
+        }
+        co_return result;
+    }
+};
+
+/// An error that only bad protection information gives is not among those that are looked for.
+class GuardErrorIsSuccess final : public Misbehaving {
+public:
+    using Misbehaving::Misbehaving;
+    Task<DiskResult<void>> read(u64 sector, SegmentList into, CancelToken cancel) override {
+        DiskResult<void> result = co_await below_.read(sector, into, cancel);
+        co_return !result && result.error() == DiskError::medium_guard ? DiskResult<void>{} : result;
+    }
+};
+
+/// The admin queue's registers are there only while they can be written.
+class AdminRegistersVanish final : public PciFunction {
+public:
+    explicit AdminRegistersVanish(PciFunction& controller) : controller_(controller) {}
+    u32 read_config(u16 offset) override { return controller_.read_config(offset); }
+    void write_config(u16 offset, u32 value, u32 mask) override { controller_.write_config(offset, value, mask); }
+    PciBar bar(usize index) const override { return controller_.bar(index); }
+    u64 read_bar(usize index, u64 offset, AccessSize size) override {
+        using namespace nvme::register_offset;
+        bool vanishes = offset >= admin_queue_attributes && offset < admin_completion_queue + 8 &&
+                        (controller_.read_bar(0, configuration, AccessSize::dword) & 1) != 0;
+        return vanishes ? 0 : controller_.read_bar(index, offset, size);
+    }
+    void write_bar(usize index, u64 offset, AccessSize size, u64 value) override {
+        controller_.write_bar(index, offset, size, value);
+    }
+
+private:
+    PciFunction& controller_;
+};
+
 template <typename Bug>
 std::shared_ptr<DiskInterface> make(Disk below) {
     return std::make_shared<Bug>(std::move(below));
+}
+
+/// The fault layer with a rule that lies.
+template <FaultAction action, FaultOperation operation>
+std::shared_ptr<DiskInterface> make_fault(Disk below) {
+    FaultRule rule{.operations = static_cast<FaultOperations>(operation), .action = action};
+    rule.one_in = 20;
+    return FaultDisk::create(std::move(below), {&rule, 1}).value();
+}
+
+template <typename Bug>
+std::unique_ptr<PciFunction> wrap(PciFunction& controller) {
+    return std::make_unique<Bug>(controller);
 }
 
 constexpr PlantedBug bugs[] = {
@@ -296,14 +371,26 @@ constexpr PlantedBug bugs[] = {
     {"stale cache", Place::pipeline, &make<StaleCache>},
     {"forgotten completion", Place::pipeline, &make<ForgottenCompletion>},
     {"block status lies", Place::medium, &make<BlockStatusLies>},
+    {"reservation conflict is done", Place::reservations, &make<ReservationConflictIsDone>},
+    {"reservation taken over", Place::reservations, &make<ReservationTakenOver>},
+    {"guard error is a success", Place::pipeline, &make<GuardErrorIsSuccess>},
+    {"corrupted read", Place::pipeline, &make_fault<FaultAction::corrupt, FaultOperation::read>},
+    {"corrupted write", Place::medium, &make_fault<FaultAction::corrupt, FaultOperation::write>},
+    {"silently torn write", Place::pipeline, &make_fault<FaultAction::tear, FaultOperation::write>},
+    {"admin registers vanish", Place::pipeline, nullptr, &wrap<AdminRegistersVanish>},
 };
 
 }  // namespace
 
-simulation::Decorate PlantedBug::decorate() const {
-    return [bug = *this](Place where, Disk disk) {
-        return where == bug.place ? Disk::create(bug.make(disk)).value() : disk;
-    };
+simulation::RunOptions PlantedBug::plant() const {
+    simulation::RunOptions options;
+    options.decorate_controller = wrap;
+    if (make != nullptr) {
+        options.decorate = [bug = *this](Place where, const Disk& disk) {
+            return where == bug.place ? Disk::create(bug.make(disk)).value() : disk;
+        };
+    }
+    return options;
 }
 
 std::span<const PlantedBug> planted_bugs() { return bugs; }

@@ -16,12 +16,12 @@ using namespace simulation;
 
 constexpr u64 limit_ns = 60 * nanoseconds_per_second;
 
-CampaignResult search(const Decorate& decorate, u64 seeds) {
+CampaignResult search(const RunOptions& run, u64 seeds) {
     CampaignOptions options;
     options.first_seed = 1;
     options.seeds = seeds;
     options.limit_ns = limit_ns;
-    options.run.decorate = decorate;
+    options.run = run;
     options.repeat_each = 0;
     return run_campaign(options, [](const CampaignStatus&) { return true; });
 }
@@ -30,13 +30,12 @@ TEST_CASE("every planted bug is found within a minute, and nothing where there i
     u64 last_seed = 0;
     for (const PlantedBug& bug : planted_bugs()) {
         CAPTURE(bug.name);
-        CampaignResult result = search(bug.decorate(), ~u64{0} >> 1);
+        CampaignResult result = search(bug.plant(), ~u64{0} >> 1);
         CHECK(result.failed_seed.has_value());
         if (!result.failed_seed) {
             continue;
         }
-        RunOptions planted{.filter = {}, .keep_history = false, .decorate = bug.decorate()};
-        Finding finding = probe(*result.failed_seed, planted, limit_ns);
+        Finding finding = probe(*result.failed_seed, bug.plant(), limit_ns);
         CHECK(finding.failed);
         (void)printf("%-32s seed %3llu after %.1f s: %s\n", bug.name,
                      static_cast<unsigned long long>(*result.failed_seed),
@@ -50,9 +49,9 @@ TEST_CASE("every planted bug is found within a minute, and nothing where there i
 
 TEST_CASE("a finding is made shorter, and what is left shows it again") {
     const PlantedBug& bug = planted_bugs()[0];
-    CampaignResult result = search(bug.decorate(), ~u64{0} >> 1);
+    CampaignResult result = search(bug.plant(), ~u64{0} >> 1);
     REQUIRE(result.failed_seed.has_value());
-    RunOptions planted{.filter = {}, .keep_history = false, .decorate = bug.decorate()};
+    RunOptions planted = bug.plant();
     Finding first = probe(*result.failed_seed, planted, limit_ns);
     REQUIRE(first.failed);
     Shrunk shrunk = shrink(*result.failed_seed, planted, first, 5 * nanoseconds_per_second);

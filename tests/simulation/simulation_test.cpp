@@ -62,6 +62,8 @@ TEST_CASE("simulated disks keep their promises under faults and power loss, fixe
         REQUIRE(sum.cancelled > 0);
         REQUIRE(sum.guest_resets > 0);
         REQUIRE(sum.guest_aborts > 0);
+        REQUIRE(sum.exclusions > 0);
+        REQUIRE(sum.layer_faults > 0);
     }
 }
 

@@ -39,5 +39,32 @@ TEST_CASE("a filter takes away what it names and leaves the rest of the plan") {
     }
 }
 
+TEST_CASE("seeds draw both kinds of guests, faults in the pipeline, and rivals; each can be taken away") {
+    u64 windows = 0;
+    u64 linux = 0;
+    u64 faults = 0;
+    u64 rivals = 0;
+    for (u64 seed = 1; seed < 200; ++seed) {
+        Plan plan(seed);
+        windows += plan.guest.is_there && plan.guest.is_windows;
+        linux += plan.guest.is_there && !plan.guest.is_windows;
+        faults += !plan.fault_rules.empty();
+        rivals += plan.has_rival;
+        REQUIRE_FALSE((plan.guest.is_windows && (plan.guest.aborts || plan.guest.shadow_doorbells)));
+        for (const FaultRule& rule : plan.fault_rules) {
+            REQUIRE(rule.action != FaultAction::corrupt);
+            REQUIRE((rule.action != FaultAction::tear || rule.error.has_value()));
+        }
+        Plan calm(seed, Filter{}.with(Hazard::fault_layer).with(Hazard::rival));
+        REQUIRE(calm.fault_rules.empty());
+        REQUIRE_FALSE(calm.has_rival);
+        REQUIRE(calm.describe() == plan.describe());
+    }
+    REQUIRE(windows > 0);
+    REQUIRE(linux > 0);
+    REQUIRE(faults > 0);
+    REQUIRE(rivals > 0);
+}
+
 }  // namespace
 }  // namespace undercroft::simulation
