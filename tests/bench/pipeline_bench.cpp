@@ -17,6 +17,8 @@
 #include <vector>
 
 #include "storage/frontends/nvme/controller.hpp"
+#include "storage/scsi/block_unit.hpp"
+#include "storage/scsi/target.hpp"
 #include "tests/bench/instruction_count.hpp"
 #include "tests/bench/surroundings.hpp"
 #include "tests/support/nvme_guest.hpp"
@@ -209,6 +211,48 @@ private:
     u64 buffers_ = 0;
 };
 
+/// READ (16) or WRITE (16) through a SCSI target, one after the other.
+class TargetStack final : public Stack {
+public:
+    TargetStack(std::string name, Surroundings& surroundings, const Disk& disk, scsi::Opcode opcode)
+        : Stack(std::move(name)), surroundings_(surroundings), sequence_(disk.sector_size()),
+          blocks_(static_cast<u8>(io_bytes / disk.sector_size())), opcode_(opcode) {
+        CurrentExecutorScope scope(surroundings_.executor);
+        if (!target_.add(0, std::make_shared<scsi::BlockUnit>(scsi::BlockUnitConfig{.disk = disk}))) {
+            give_up("no unit");
+        }
+        (void)run_blocking(surroundings_.executor, transfer(1));  // the unit attention of power on
+    }
+    ~TargetStack() override { run_blocking(surroundings_.executor, target_.close()); }
+    void run(usize operations) override {
+        if (!run_blocking(surroundings_.executor, transfer(operations))) {
+            give_up("a command failed");
+        }
+    }
+
+private:
+    Task<bool> transfer(usize operations) {
+        bool good = true;
+        for (usize index = 0; index < operations; ++index) {
+            Be<u64> lba = sequence_.next();
+            std::byte cdb[16] = {static_cast<std::byte>(opcode_)};
+            std::memcpy(cdb + 2, &lba, sizeof(lba));
+            cdb[13] = static_cast<std::byte>(blocks_);
+            MemorySegment segment{.data = surroundings_.buffers[index % ring_pages].bytes, .size = io_bytes};
+            scsi::Request request{.cdb = cdb, .tag = index};
+            (opcode_ == scsi::Opcode::read_16 ? request.data_in : request.data_out) = {&segment, 1};
+            scsi::Completion done = co_await target_.execute(0, request);
+            good = good && done.status == scsi::Status::good;
+        }
+        co_return good;
+    }
+    Surroundings& surroundings_;
+    SectorSequence sequence_;
+    u8 blocks_;
+    scsi::Opcode opcode_;
+    scsi::Target target_;
+};
+
 void print_row(const std::string& name, double ns, double instructions) {
     char count[32] = "        -";
     if (instructions >= 0) {
@@ -261,6 +305,10 @@ int run_benchmark() {
     Stack* controller_null_32 = controller_stack("NVMe controller -> null disk, depth 32", around.null(large), 32);
     Stack* controller = controller_stack("NVMe controller -> crypt -> RAM disk, depth 1", crypt_ram, 1);
     Stack* controller_32 = controller_stack("NVMe controller -> crypt -> RAM disk, depth 32", crypt_ram, 32);
+    add(std::make_unique<TargetStack>("SCSI target -> null disk, READ (16)", around, around.null(large),
+                                      scsi::Opcode::read_16));
+    add(std::make_unique<TargetStack>("SCSI target -> null disk, WRITE (16)", around, around.null(large),
+                                      scsi::Opcode::write_16));
     (void)crypt_small;
     (void)controller_null;
 
