@@ -1,6 +1,8 @@
 // The walk down a tree of disks, for checking and for opening.
 #include "storage/pipeline.hpp"
 
+#include <algorithm>
+
 #include "kernel/crypto/wipe.hpp"
 #include "storage/backends/ram_disk.hpp"
 #include "storage/layers/crypt_disk.hpp"
@@ -75,42 +77,49 @@ MakeResult make_delay(const DelayDiskConfig& delay, Disk below) {
                                                      .seed = delay.seed}));
 }
 
+constexpr struct {
+    FaultRuleConfig::Operation config;
+    FaultOperations operations;
+} fault_operations[] = {
+    {FaultRuleConfig::Operation::any, all_fault_operations},
+    {FaultRuleConfig::Operation::read, static_cast<FaultOperations>(FaultOperation::read)},
+    {FaultRuleConfig::Operation::write, static_cast<FaultOperations>(FaultOperation::write)},
+    {FaultRuleConfig::Operation::flush, static_cast<FaultOperations>(FaultOperation::flush)},
+    {FaultRuleConfig::Operation::unmap, static_cast<FaultOperations>(FaultOperation::unmap)},
+    {FaultRuleConfig::Operation::zero, static_cast<FaultOperations>(FaultOperation::write_zeroes)},
+    {FaultRuleConfig::Operation::status, static_cast<FaultOperations>(FaultOperation::block_status)},
+    {FaultRuleConfig::Operation::compare, static_cast<FaultOperations>(FaultOperation::compare)},
+};
+
 FaultOperations operations_of(FaultRuleConfig::Operation operation) {
-    switch (operation) {
-    case FaultRuleConfig::Operation::any:
-        break;
-    case FaultRuleConfig::Operation::read:
-        return static_cast<FaultOperations>(FaultOperation::read);
-    case FaultRuleConfig::Operation::write:
-        return static_cast<FaultOperations>(FaultOperation::write);
-    case FaultRuleConfig::Operation::flush:
-        return static_cast<FaultOperations>(FaultOperation::flush);
-    case FaultRuleConfig::Operation::unmap:
-        return static_cast<FaultOperations>(FaultOperation::unmap);
-    case FaultRuleConfig::Operation::zero:
-        return static_cast<FaultOperations>(FaultOperation::write_zeroes);
-    case FaultRuleConfig::Operation::status:
-        return static_cast<FaultOperations>(FaultOperation::block_status);
-    case FaultRuleConfig::Operation::compare:
-        return static_cast<FaultOperations>(FaultOperation::compare);
-    }
-    return all_fault_operations;
+    return std::ranges::find(fault_operations, operation, [](const auto& pair) { return pair.config; })->operations;
 }
 
+FaultRuleConfig::Operation operation_of(FaultOperations operations) {
+    const auto* found =
+        std::ranges::find(fault_operations, operations, [](const auto& pair) { return pair.operations; });
+    found = found != std::end(fault_operations)
+                ? found
+                : std::ranges::find_if(fault_operations + 1, std::end(fault_operations),
+                                       [&](const auto& pair) { return (pair.operations & operations) != 0; });
+    return found != std::end(fault_operations) ? found->config : FaultRuleConfig::Operation::any;
+}
+
+constexpr struct {
+    FaultRuleConfig::Action config;
+    FaultAction action;
+} fault_actions[] = {
+    {FaultRuleConfig::Action::fail, FaultAction::fail},   {FaultRuleConfig::Action::hold, FaultAction::hold},
+    {FaultRuleConfig::Action::delay, FaultAction::delay}, {FaultRuleConfig::Action::corrupt, FaultAction::corrupt},
+    {FaultRuleConfig::Action::tear, FaultAction::tear},
+};
+
 FaultAction action_of(FaultRuleConfig::Action action) {
-    switch (action) {
-    case FaultRuleConfig::Action::fail:
-        break;
-    case FaultRuleConfig::Action::hold:
-        return FaultAction::hold;
-    case FaultRuleConfig::Action::delay:
-        return FaultAction::delay;
-    case FaultRuleConfig::Action::corrupt:
-        return FaultAction::corrupt;
-    case FaultRuleConfig::Action::tear:
-        return FaultAction::tear;
-    }
-    return FaultAction::fail;
+    return std::ranges::find(fault_actions, action, [](const auto& pair) { return pair.config; })->action;
+}
+
+FaultRuleConfig::Action action_of(FaultAction action) {
+    return std::ranges::find(fault_actions, action, [](const auto& pair) { return pair.action; })->config;
 }
 
 /// One tree on its way to a disk.
@@ -230,6 +239,25 @@ std::vector<FaultRule> fault_rules_of(const FaultDiskConfig& config) {
                          .one_in = rule.one_in});
     }
     return rules;
+}
+
+std::string fault_rules_text(std::span<const FaultRule> rules) {
+    FaultDiskConfig config;
+    for (const FaultRule& rule : rules) {
+        FaultRuleConfig one{.operation = operation_of(rule.operations),
+                            .action = action_of(rule.action),
+                            .error = rule.error ? std::optional(static_cast<u8>(*rule.error)) : std::nullopt,
+                            .delay_ns = rule.delay_ns,
+                            .skip = rule.skip,
+                            .count = rule.count,
+                            .one_in = rule.one_in};
+        if (rule.range) {
+            one.first_sector = rule.range->start;
+            one.last_sector = rule.range->start + rule.range->count - 1;
+        }
+        config.rules.push_back(one);
+    }
+    return fault_rules_text(config.rules);
 }
 
 bool is_backend(const DiskConfig& disk) {

@@ -54,6 +54,8 @@ bool is_backend(const DiskConfig& disk);
 
 /// The rules of `config` as a `FaultDisk` takes them.
 std::vector<FaultRule> fault_rules_of(const FaultDiskConfig& config);
+/// `rules` as a configuration has them. Of rules for several operations that are not all of them, the first.
+std::string fault_rules_text(std::span<const FaultRule> rules);
 
 /// Phase one: what is wrong with `disk` in this environment, all of it. Touches no device.
 ConfigErrors check_pipeline(const DiskConfig& disk, PipelineEnvironment& environment);

@@ -9,7 +9,7 @@
 
 #include "hostsim/pipeline/bounce_pools.hpp"
 #include "hostsim/pipeline/key_files.hpp"
-#include "storage/pipeline.hpp"
+#include "storage/inspect/disks.hpp"
 
 namespace undercroft {
 
@@ -18,6 +18,8 @@ struct HostPipelineOptions {
     usize bounce_pool_bytes = 4 * mib;     ///< of each executor, for each nesting of crypt disks
     /// Where auto-caches are; empty: `default_cache_folder()`.
     std::string cache_folder = {};
+    /// Is told of every disk that is opened, for `inspect`; may be null. Outlives the environment.
+    DiskCollector* collector = nullptr;
 };
 
 /// `$XDG_CACHE_HOME/undercroft`, or `~/.cache/undercroft`; empty where the environment has neither.
@@ -35,6 +37,12 @@ public:
     /// `name` is the path of a file.
     Result<std::span<const std::byte>, Refusal> key(std::string_view name) override { return keys_.read(name); }
     BounceSource& bounce(usize nesting) override;
+    void opened(const DiskConfig& disk, const Disk& handle,
+                const std::shared_ptr<DiskInterface>& implementation) override {
+        if (options_.collector != nullptr) {
+            options_.collector->opened(disk, handle, implementation);
+        }
+    }
     u64 ram_disk_budget_bytes() override { return options_.ram_disk_budget_bytes; }
     std::optional<Refusal> refuse_backend(const DiskConfig& disk) override;
     Task<Result<Disk, Refusal>> open_backend(const DiskConfig& disk, std::optional<Disk> below,

@@ -58,9 +58,9 @@ public:
     void poll() override;
     const void* kind() const override;
 
-    /// From now on, as `RingOptions::spin_ns`.
-    void set_spin_ns(u64 spin_ns) { spin_ns_ = spin_ns; }
-    u64 spin_ns() const { return spin_ns_; }
+    /// From now on, as `RingOptions::spin_ns`. From any thread.
+    void set_spin_ns(u64 spin_ns) { spin_ns_.store(spin_ns, std::memory_order_relaxed); }
+    u64 spin_ns() const { return spin_ns_.load(std::memory_order_relaxed); }
     /// Whether spinning is of any use just now: not while there is work enough that sleeping makes for larger batches.
     /// Allowed at first; whoever knows the other side says so.
     void set_spin_allowed(bool allowed) { spin_allowed_ = allowed; }
@@ -93,7 +93,7 @@ private:
 
     io_uring ring_{};
     int event_ = -1;
-    u64 spin_ns_;
+    std::atomic<u64> spin_ns_;
     u64 spin_credit_ = 0;
     u64 in_flight_ = 0;  // entries whose completion has not been seen: operations, cancellations, the wake
     u64 in_flight_max_ = 0;

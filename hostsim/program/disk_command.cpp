@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "hostsim/program/exit_status.hpp"
+#include "kernel/inspect/json_text.hpp"
 
 namespace undercroft {
 
@@ -75,38 +76,10 @@ int refuse_disk(int status, const std::string& why) {
     return status;
 }
 
-std::string readable_size(u64 bytes) {
-    constexpr const char* units[] = {"bytes", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"};
-    usize unit = 0;
-    u64 tenths = bytes;
-    bool whole = true;
-    for (u64 rest = bytes; rest >= kib; rest /= kib) {
-        whole = whole && rest % kib == 0;
-        tenths = unit == 0 ? bytes * 10 / kib : tenths / kib;
-        ++unit;
-    }
-    if (unit == 0) {
-        return decimal(bytes) + " bytes";
-    }
-    std::string text = decimal(tenths / 10);
-    return (whole ? text : text + "." + decimal(tenths % 10)) + " " + units[unit];
-}
-
 std::string json_text(std::string_view text) {
-    std::string result = "\"";
-    for (char c : text) {
-        if (c == '"' || c == '\\') {
-            result += '\\';
-            result += c;
-        } else if (static_cast<unsigned char>(c) < ' ') {
-            char escaped[8];
-            (void)snprintf(escaped, sizeof(escaped), "\\u%04x", static_cast<unsigned>(c));
-            result += escaped;
-        } else {
-            result += c;
-        }
-    }
-    return result + '"';
+    std::string json;
+    inspect::append_json_text(json, text);
+    return json;
 }
 
 }  // namespace undercroft

@@ -4,6 +4,7 @@
 
 #include <string>
 
+#include "hostsim/inspect/readable.hpp"
 #include "hostsim/pipeline/host_environment.hpp"
 #include "hostsim/platform/ring_platform.hpp"
 #include "hostsim/program/command_line.hpp"
@@ -59,8 +60,6 @@ void visit_disks(DiskConfig& disk, Visit&& visit) {
 /// Prints `undercroft: WHY` and hands back `status`.
 int refuse_disk(int status, const std::string& why);
 
-/// "1.5 GiB".
-std::string readable_size(u64 bytes);
 /// `text` in quotes, as JSON (RFC 8259) has it.
 std::string json_text(std::string_view text);
 

@@ -6,6 +6,8 @@
 #include <memory>
 #include <thread>
 
+#include "hostsim/inspect/control_place.hpp"
+#include "hostsim/inspect/served_program.hpp"
 #include "hostsim/pipeline/host_environment.hpp"
 #include "hostsim/platform/executor_threads.hpp"
 #include "hostsim/program/exit_status.hpp"
@@ -34,6 +36,9 @@ constexpr OptionSpec options[] = {
      .help = "serve DISK to a virtual machine at this socket (vhost-user-blk)"},
     {.name = "queues", .value = "N", .help = "queues of the vhost-user device (default: 4)"},
     {.name = "read-only", .value = nullptr, .help = "refuse every change"},
+    {.name = "control",
+     .value = "WHERE",
+     .help = "be looked into at unix:PATH (undercroft inspect), or none (default: a socket of this user's)"},
     {.name = "threads", .value = "N", .help = "threads that connections are spread over (default: one a CPU)"},
     {.name = "spin", .value = "MICROSECONDS", .help = "look so long for work before sleeping (default: 50)"},
 };
@@ -141,13 +146,15 @@ Result<std::vector<NamedDisk>, std::vector<DiskErrors>> read_disks(const Command
 struct Offer {
     std::vector<Listener> nbd;
     std::optional<Listener> vhost_user;
+    std::optional<Listener> control;
     u16 queues = queues_default;
     bool read_only = false;
 };
 
 Task<int> serve(std::vector<NamedDisk> disks, Offer offer, ExecutorThreads& threads,
-                HostPipelineEnvironment& environment, StopSignal& signal) {
+                HostPipelineEnvironment& environment, DiskCollector& collector, StopSignal& signal) {
     std::vector<nbd::Export> exports;
+    std::vector<InspectedDisk> pipelines;
     for (NamedDisk& disk : disks) {
         Result<Disk, ConfigErrors> opened = co_await build_pipeline(disk.disk, environment);
         if (!opened) {
@@ -155,6 +162,9 @@ Task<int> serve(std::vector<NamedDisk> disks, Offer offer, ExecutorThreads& thre
             errors.push_back({.line = disk.line, .errors = std::move(opened.error())});
             co_return refuse(errors);
         }
+        std::optional<InspectedDisk> pipeline = collector.take();
+        ASSERT(pipeline);
+        pipelines.push_back(std::move(*pipeline));
         exports.push_back({.name = disk.name,
                            .description = public_text(disk.disk),
                            .disk = std::move(*opened),
@@ -164,6 +174,8 @@ Task<int> serve(std::vector<NamedDisk> disks, Offer offer, ExecutorThreads& thre
     Disk first = exports.front().disk;
     virtio::BlockDevice block(first, {.serial = "undercroft", .read_only = offer.read_only, .queues = offer.queues});
     nbd::Server server(std::move(exports), threads.executors());
+    ServedProgram program(server, pipelines, threads);
+    ControlServer control(program);
     TaskGroup accepting;
     for (Listener& listener : offer.nbd) {
         accepting.spawn(server.accept(listener, accepting.token()));
@@ -172,6 +184,9 @@ Task<int> serve(std::vector<NamedDisk> disks, Offer offer, ExecutorThreads& thre
     if (offer.vhost_user) {
         accepting.spawn(vhost_user::serve_device(*offer.vhost_user, block, accepting.token()));
         log_info("serving vhost-user-blk at %s", offer.vhost_user->where().c_str());
+    }
+    if (offer.control) {
+        accepting.spawn(control.accept(*offer.control, accepting.token()));
     }
     (void)puts("ready");
     (void)fflush(stdout);
@@ -183,6 +198,28 @@ Task<int> serve(std::vector<NamedDisk> disks, Offer offer, ExecutorThreads& thre
     co_return exit_status::done;
 }
 
+// Where nothing was asked for, serving goes on without it.
+Result<std::optional<Listener>, std::string> listen_for_control(const CommandLine& line) {
+    std::string_view where = line.value("control");
+    if (where == "none") {
+        return std::nullopt;
+    }
+    if (!where.empty() && !where.starts_with("unix:")) {
+        return std::unexpected("--control is " + quoted(where) + "; it has to be unix:PATH, or none");
+    }
+    if (!where.empty()) {
+        return std::optional<Listener>(TRY(Listener::open(where)));
+    }
+    Result<std::string, std::string> path = make_control_path();
+    Result<Listener, std::string> listener =
+        path ? Listener::open("unix:" + *path) : Result<Listener, std::string>(std::unexpected(path.error()));
+    if (!listener) {
+        log_warning("undercroft inspect cannot look in here: %s", listener.error().c_str());
+        return std::nullopt;
+    }
+    return std::optional<Listener>(std::move(*listener));
+}
+
 Result<Offer, std::string> listen(const CommandLine& line) {
     Offer offer;
     for (const std::string& where : line.values("nbd")) {
@@ -190,6 +227,10 @@ Result<Offer, std::string> listen(const CommandLine& line) {
     }
     if (line.has("vhost-user-blk")) {
         offer.vhost_user.emplace(TRY(Listener::open("unix:" + std::string(line.value("vhost-user-blk")))));
+    }
+    std::optional<Listener> control = TRY(listen_for_control(line));
+    if (control) {
+        offer.control.emplace(std::move(*control));
     }
     return offer;
 }
@@ -223,8 +264,9 @@ int run(const CommandLine& line) {
     }
     offer->queues = static_cast<u16>(*queues);
     offer->read_only = line.has("read-only");
-    HostPipelineEnvironment environment((*threads)->executors());
-    return (*threads)->run(serve(std::move(*disks), std::move(*offer), **threads, environment, signal));
+    DiskCollector collector;
+    HostPipelineEnvironment environment((*threads)->executors(), {.collector = &collector});
+    return (*threads)->run(serve(std::move(*disks), std::move(*offer), **threads, environment, collector, signal));
 }
 
 }  // namespace

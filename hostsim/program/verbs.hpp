@@ -6,7 +6,7 @@
 
 #include "hostsim/program/command_line.hpp"
 
-#define UNDERCROFT_VERBS(verb) verb(disk) verb(serve) verb(sim)
+#define UNDERCROFT_VERBS(verb) verb(disk) verb(inspect) verb(serve) verb(sim)
 
 namespace undercroft {
 

@@ -269,6 +269,8 @@ Result<DiskConfig, ConfigErrors> parse_disk(std::string_view line, const std::st
 std::string to_string(const DiskConfig& disk);
 /// The same for logs and clients: URLs without what may be secret in them.
 std::string public_text(const DiskConfig& disk);
+/// `write-fail-io@0-7/count=1+flush-hold`, as the one-line form has it.
+std::string fault_rules_text(std::span<const FaultRuleConfig> rules);
 /// `url` without user, password, query and fragment.
 std::string public_url(std::string_view url);
 

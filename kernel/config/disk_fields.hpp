@@ -122,8 +122,6 @@ struct FaultSpecError {
     std::string message;
 };
 Result<std::vector<FaultRuleConfig>, FaultSpecError> parse_fault_rules(std::string_view text);
-/// As `parse_fault_rules` reads them.
-std::string fault_rules_text(std::span<const FaultRuleConfig> rules);
 
 inline constexpr std::string_view crypt_cipher = "xts-aes-256";
 inline constexpr std::string_view blob_formats[] = {"flat", "vhd1"};

@@ -129,6 +129,10 @@ Task<DiskResult<void>> NvmeDisk::write_zeroes(SectorRange range, bool allow_unma
 }
 
 Task<DiskResult<BlockStatus>> NvmeDisk::block_status(SectorRange range, CancelToken) {
+    u64 size = sector_count();  // which may have shrunk since the handle looked
+    if (range.start > size || range.count > size - range.start) {
+        return Task<DiskResult<BlockStatus>>::ready(fail(DiskError::illegal_block));
+    }
     return Task<DiskResult<BlockStatus>>::ready(BlockStatus{.sectors = range.count, .state = BlockState::unknown});
 }
 

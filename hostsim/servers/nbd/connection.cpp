@@ -73,8 +73,8 @@ private:
 };
 
 Connection::Connection(ByteStream& stream, const std::vector<Export>& exports, const Limits& limits)
-    : stream_(stream), exports_(exports), limits_(limits), buffer_(stream), places_(limits.requests), replies_(stream) {
-}
+    : stream_(stream), exports_(exports), limits_(limits), buffer_(stream),
+      record_(std::make_shared<ConnectionRecord>(limits.requests)), places_(limits.requests), replies_(stream) {}
 
 Task<void> Connection::serve(CancelToken cancel) {
     LinkedCancel link(cancel, cancel_);
@@ -93,6 +93,7 @@ Task<void> Connection::serve(CancelToken cancel) {
         }
         agreement_ = *agreement;
     }
+    record_->target.store(agreement_.target, std::memory_order_release);
     disk_ = agreement_.target->disk;
     sector_shift_ = static_cast<u32>(std::countr_zero(disk_->sector_size()));
     memory_.emplace(limits_.data_bytes);
@@ -157,7 +158,7 @@ Task<bool> Connection::next_request() {
         }
     } else if (refusal) {
         auto refuse = [](Connection& self, Request request, WireError error) -> Task<void> {
-            Place place(self);
+            Place place(self, request);
             Reply reply;
             (void)co_await self.answer(reply, request, error);
         };
@@ -218,7 +219,7 @@ std::optional<WireError> Connection::problem_with(const Request& request) const 
 
 // Commands without data in either direction.
 Task<void> Connection::run(Request request) {
-    Place place(*this);
+    Place place(*this, request);
     Reply reply;
     if (request.command() == Command::write_zeroes && request.wants(command_fast_zero)) {
         bool fast = !request.wants(command_no_hole) && disk_->facts().unmap == UnmapBehavior::zeroes;
@@ -256,7 +257,7 @@ Task<DiskResult<void>> Connection::change(const Request& request) {
 
 // The reader waits while a write takes its payload from the stream, and goes on as soon as it has it.
 Task<void> Connection::write(Request request, std::optional<WireError> refusal) {
-    Place place(*this);
+    Place place(*this, request);
     u64 received = 0;
     if (!refusal) {
         refusal = co_await write_pieces(request, received);
@@ -320,6 +321,9 @@ Task<bool> Connection::borrow(BounceLease& lease, u64 bytes) {
 
 // Reads and block status are answered in chunks once those are negotiated; all else has simple replies.
 ReplyQueue::Sending Connection::answer(Reply& reply, const Request& request, WireError error) {
+    if (error != WireError::none) {
+        record_->activity.count_failure(kind_of(request.command()));
+    }
     bool chunked = agreement_.structured_replies &&
                    (request.command() == Command::read || request.command() == Command::block_status);
     if (!chunked) {

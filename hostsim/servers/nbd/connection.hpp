@@ -9,6 +9,7 @@
 
 #include <sys/mman.h>
 
+#include "hostsim/servers/nbd/connection_record.hpp"
 #include "hostsim/servers/nbd/negotiation.hpp"
 #include "hostsim/servers/nbd/reply_queue.hpp"
 #include "kernel/async/semaphore.hpp"
@@ -51,6 +52,7 @@ public:
     Task<void> serve(CancelToken cancel);
 
     u64 request_count() const { return request_count_; }
+    const std::shared_ptr<ConnectionRecord>& record() const { return record_; }
 
 private:
     struct Request {
@@ -65,13 +67,20 @@ private:
     /// A request's place among those in flight.
     class Place {
     public:
-        explicit Place(Connection& connection) : connection_(connection) {}
+        Place(Connection& connection, const Request& request)
+            : connection_(connection),
+              started_(connection.record_->activity.begin(kind_of(request.command()), request.offset, request.length,
+                                                          Executor::current().now_ns())) {}
         Place(const Place&) = delete;
         Place& operator=(const Place&) = delete;
-        ~Place() { connection_.places_.release(); }
+        ~Place() {
+            connection_.record_->activity.end(started_, Executor::current().now_ns());
+            connection_.places_.release();
+        }
 
     private:
         Connection& connection_;
+        inspect::Activity::Started started_;
     };
     class LinkedCancel;
 
@@ -110,6 +119,7 @@ private:
     u32 sector_shift_ = 9;
     std::optional<LazyMemory> memory_;
     std::optional<BouncePool> pool_;
+    std::shared_ptr<ConnectionRecord> record_;
     Semaphore places_;
     CancelSource cancel_;
     TaskGroup requests_;

@@ -14,7 +14,7 @@ constexpr u64 unfragmented_bytes_max = BouncePool::piece_pages * page_size;
 }  // namespace
 
 Task<void> Connection::read(Request request) {
-    Place place(*this);
+    Place place(*this, request);
     if (request.length == 0) {
         Reply reply;
         (void)co_await answer(reply, request, WireError::none);

@@ -4,6 +4,7 @@
 
 #include "hostsim/servers/listener.hpp"
 #include "hostsim/servers/nbd/connection.hpp"
+#include "kernel/base/spinlock.hpp"
 
 namespace undercroft::nbd {
 
@@ -22,6 +23,12 @@ public:
     Task<void> stop();
 
     usize connections() const { return connections_; }
+    const std::vector<Export>& exports() const { return exports_; }
+
+    /// What was done with export `index`: how many use it, what they and those before them did. From any thread.
+    void describe_export(usize index, inspect::Node& node) const;
+    /// A node for each connection. From any thread.
+    void describe_connections(inspect::Node& node, u64 now_ns) const;
 
 private:
     struct Worker {
@@ -29,14 +36,22 @@ private:
         Executor& executor;
         TaskGroup connections;
     };
-    Task<void> serve(int descriptor, Worker& worker);
-    static Task<void> serve_here(Server& server, int descriptor, CancelToken cancel);
+    using Records = std::vector<std::shared_ptr<ConnectionRecord>>;
+    Task<void> serve(int descriptor, usize worker);
+    static Task<void> serve_here(Server& server, int descriptor, usize worker);
+    void remember(const std::shared_ptr<ConnectionRecord>& record);
+    void forget(const std::shared_ptr<ConnectionRecord>& record);
+    Records records() const;
 
     std::vector<Export> exports_;
     std::vector<std::unique_ptr<Worker>> workers_;
     Limits limits_;
     std::atomic<usize> connections_ = 0;
     usize next_worker_ = 0;
+    mutable Spinlock records_lock_;
+    Records records_;                      // of the connections there are
+    std::vector<inspect::IoTotals> past_;  // of each export, by connections that have ended
+    u64 last_number_ = 0;
 };
 
 }  // namespace undercroft::nbd

@@ -15,7 +15,7 @@ u32 flags_of(BlockState state) { return state == BlockState::zero ? extent_hole 
 }  // namespace
 
 Task<void> Connection::block_status(Request request) {
-    Place place(*this);
+    Place place(*this, request);
     Reply reply;
     BounceLease lease;
     if (!co_await borrow(lease, extents_max * sizeof(Extent))) {
