@@ -1,7 +1,9 @@
 // The rows, and the parser that follows them.
 #include "storage/scsi/command_table.hpp"
 
+#include <algorithm>
 #include <bit>
+#include <cstring>
 
 namespace undercroft::scsi {
 
@@ -11,6 +13,7 @@ using enum Opcode;
 using CommandFlag::asks_disk;
 using CommandFlag::before_attention;
 using CommandFlag::before_reservation;
+using CommandFlag::depends;
 using CommandFlag::needs_medium;
 using CommandFlag::none;
 
@@ -46,7 +49,7 @@ constexpr Command table[] = {
     {verify_10, no_action, 10, block, medium_data, {0x16, 0xff, 0xff, 0xff, 0xff, 0, 0xff, 0xff}},
     {synchronize_cache_10, no_action, 10, block, medium_data, {0x06, 0xff, 0xff, 0xff, 0xff, 0, 0xff, 0xff}},
     {write_same_10, no_action, 10, block, medium_data, {0x08, 0xff, 0xff, 0xff, 0xff, 0, 0xff, 0xff}},
-    {unmap, no_action, 10, block, medium_data, {0, 0, 0, 0, 0, 0, 0xff, 0xff}},
+    {unmap, no_action, 10, block, medium_data | depends, {0, 0, 0, 0, 0, 0, 0xff, 0xff}},
     {read_toc, no_action, 10, optical, needs_medium, {0x02, 0x0f, 0, 0, 0, 0xff, 0xff, 0xff, 0xc0}},
     {get_configuration, no_action, 10, optical, before_attention, {0x03, 0xff, 0xff, 0, 0, 0, 0xff, 0xff}},
     {get_event_status_notification, no_action, 10, optical, before_attention, {0x01, 0, 0, 0xff, 0, 0, 0xff, 0xff}},
@@ -57,17 +60,17 @@ constexpr Command table[] = {
     {reserve_10, no_action, 10, block, none, {}},
     {release_10, no_action, 10, block, before_reservation, {}},
     {mode_sense_10, no_action, 10, device, none, {0x18, 0xff, 0xff, 0, 0, 0, 0xff, 0xff}},
-    {persistent_reserve_in, 0, 10, block, before_reservation, {0, 0, 0, 0, 0, 0, 0xff, 0xff}},
-    {persistent_reserve_in, 1, 10, block, before_reservation, {0, 0, 0, 0, 0, 0, 0xff, 0xff}},
-    {persistent_reserve_in, 2, 10, block, before_reservation, {0, 0, 0, 0, 0, 0, 0xff, 0xff}},
-    {persistent_reserve_in, 3, 10, block, before_reservation, {0, 0, 0, 0, 0, 0, 0xff, 0xff}},
-    {persistent_reserve_out, 0, 10, block, before_reservation, {0, 0xff, 0, 0, 0xff, 0xff, 0xff, 0xff}},
-    {persistent_reserve_out, 1, 10, block, before_reservation, {0, 0xff, 0, 0, 0xff, 0xff, 0xff, 0xff}},
-    {persistent_reserve_out, 2, 10, block, before_reservation, {0, 0xff, 0, 0, 0xff, 0xff, 0xff, 0xff}},
-    {persistent_reserve_out, 3, 10, block, before_reservation, {0, 0xff, 0, 0, 0xff, 0xff, 0xff, 0xff}},
-    {persistent_reserve_out, 4, 10, block, before_reservation, {0, 0xff, 0, 0, 0xff, 0xff, 0xff, 0xff}},
-    {persistent_reserve_out, 5, 10, block, before_reservation, {0, 0xff, 0, 0, 0xff, 0xff, 0xff, 0xff}},
-    {persistent_reserve_out, 6, 10, block, before_reservation, {0, 0xff, 0, 0, 0xff, 0xff, 0xff, 0xff}},
+    {persistent_reserve_in, 0, 10, block, before_reservation | depends, {0, 0, 0, 0, 0, 0, 0xff, 0xff}},
+    {persistent_reserve_in, 1, 10, block, before_reservation | depends, {0, 0, 0, 0, 0, 0, 0xff, 0xff}},
+    {persistent_reserve_in, 2, 10, block, before_reservation | depends, {0, 0, 0, 0, 0, 0, 0xff, 0xff}},
+    {persistent_reserve_in, 3, 10, block, before_reservation | depends, {0, 0, 0, 0, 0, 0, 0xff, 0xff}},
+    {persistent_reserve_out, 0, 10, block, before_reservation | depends, {0, 0xff, 0, 0, 0xff, 0xff, 0xff, 0xff}},
+    {persistent_reserve_out, 1, 10, block, before_reservation | depends, {0, 0xff, 0, 0, 0xff, 0xff, 0xff, 0xff}},
+    {persistent_reserve_out, 2, 10, block, before_reservation | depends, {0, 0xff, 0, 0, 0xff, 0xff, 0xff, 0xff}},
+    {persistent_reserve_out, 3, 10, block, before_reservation | depends, {0, 0xff, 0, 0, 0xff, 0xff, 0xff, 0xff}},
+    {persistent_reserve_out, 4, 10, block, before_reservation | depends, {0, 0xff, 0, 0, 0xff, 0xff, 0xff, 0xff}},
+    {persistent_reserve_out, 5, 10, block, before_reservation | depends, {0, 0xff, 0, 0, 0xff, 0xff, 0xff, 0xff}},
+    {persistent_reserve_out, 6, 10, block, before_reservation | depends, {0, 0xff, 0, 0, 0xff, 0xff, 0xff, 0xff}},
     {read_16,
      no_action,
      16,
@@ -176,6 +179,10 @@ constexpr bool is_sorted_and_sound() {
         if (row > 0 && table[row].opcode < table[row - 1].opcode) {
             return false;
         }
+        constexpr u8 lengths[] = {6, 10, 10, 0, 16, 12, 0, 0};
+        if (lengths[static_cast<u8>(table[row].opcode) >> 5] != table[row].length) {
+            return false;
+        }
         for (usize byte = table[row].length - 1U; byte < cdb_bytes_max - 1; ++byte) {
             if (table[row].usage[byte] != 0) {
                 return false;
@@ -184,20 +191,32 @@ constexpr bool is_sorted_and_sound() {
     }
     return true;
 }
-static_assert(is_sorted_and_sound(), "rows go by operation code, and use no byte behind the end");
+static_assert(is_sorted_and_sound(),
+              "rows go by operation code, are as long as it says, and use no byte behind the end");
 
-/// The first byte of `cdb` with a bit that `command` has no use for; its length where there is none.
-usize first_strange_byte(const Cdb& cdb, const Command& command, UnitKind kind) {
+/// Eight of a command's bytes at once.
+u64 word_at(const u8* bytes) {
+    u64 word = 0;
+    std::memcpy(&word, bytes, sizeof(word));
+    return word;
+}
+
+/// The first byte of `cdb` with a bit that `command` has no use for; 0 where there is none. Bytes behind the command's
+/// end are zero.
+u8 first_strange_byte(const Cdb& cdb, const Command& command, UnitKind kind) {
     // MMC-6 says nothing of byte 1, bits 5 to 7, where SCSI-2 had the LUN: some drivers for ATAPI still fill it.
-    u8 ignored = static_cast<u8>((command.has_service_action() ? 0x1f : 0) | (kind == UnitKind::optical ? 0xe0 : 0));
-    usize byte = 1;
-    for (; byte < command.length; ++byte) {
-        u8 known = static_cast<u8>(command.usage[byte - 1] | (byte == 1 ? ignored : 0));
-        if ((cdb[byte] & ~known) != 0) {
-            break;
-        }
+    u64 ignored = (command.has_service_action() ? 0x1fU : 0U) | (kind == UnitKind::optical ? 0xe0U : 0U);
+    const u8* bytes = cdb.bytes.data();
+    const u8* usage = command.usage.data();
+    static_assert(std::endian::native == std::endian::little, "byte 1 is the lowest of its word");
+    // Bytes 1 to 8 and 8 to 15.
+    u64 low = word_at(bytes + 1) & ~(word_at(usage) | ignored);
+    u64 high = word_at(bytes + 8) & ~word_at(usage + 7);
+    if ((low | high) == 0) [[likely]] {
+        return 0;
     }
-    return byte;
+    int bit = low != 0 ? std::countr_zero(low) + 8 : std::countr_zero(high) + 64;
+    return static_cast<u8>(bit / 8);
 }
 
 }  // namespace
@@ -206,6 +225,17 @@ std::span<const Command> command_table() { return table; }
 
 std::span<const Command> commands_with(u8 opcode) {
     return std::span(table).subspan(first_rows[opcode], first_rows[opcode + 1U] - first_rows[opcode]);
+}
+
+Cdb read_cdb(std::span<const std::byte> bytes) {
+    // The operation code's upper bits say how long a command is (SPC-4 4.2.5.1); what is behind that is padding.
+    constexpr u8 lengths[] = {6, 10, 10, 16, 16, 12, 16, 16};
+    Cdb cdb;
+    if (!bytes.empty()) {
+        std::memcpy(cdb.bytes.data(), bytes.data(),
+                    std::min<usize>(bytes.size(), lengths[static_cast<u8>(bytes[0]) >> 5]));
+    }
+    return cdb;
 }
 
 Result<const Command*, CdbFault> parse_cdb(const Cdb& cdb, usize length, UnitKind kind) {
@@ -218,15 +248,16 @@ Result<const Command*, CdbFault> parse_cdb(const Cdb& cdb, usize length, UnitKin
         if (command.has_service_action() && command.service_action != cdb.service_action()) {
             continue;
         }
-        usize strange = length < command.length ? 0 : first_strange_byte(cdb, command, kind);
-        if (strange != command.length) [[unlikely]] {
-            return fail(
-                CdbFault{.code = AdditionalSense::invalid_field_in_cdb, .field_byte = static_cast<u8>(strange)});
+        u8 strange = first_strange_byte(cdb, command, kind);
+        if (length < command.length || strange != 0) [[unlikely]] {
+            return fail(CdbFault{.code = AdditionalSense::invalid_field_in_cdb,
+                                 .field_byte = length < command.length ? u8{0} : strange});
         }
         return &command;
     }
-    return is_opcode_known ? fail(CdbFault{.code = AdditionalSense::invalid_field_in_cdb, .field_byte = 1})
-                           : fail(CdbFault{.code = AdditionalSense::invalid_operation_code, .field_byte = 0});
+    return fail(CdbFault{.code = is_opcode_known ? AdditionalSense::invalid_field_in_cdb
+                                                 : AdditionalSense::invalid_operation_code,
+                         .field_byte = is_opcode_known ? u8{1} : u8{0}});
 }
 
 }  // namespace undercroft::scsi

@@ -41,6 +41,8 @@ enum class CommandFlag : u8 {
     needs_medium = 4,
     /// Reaches the medium through `Disk`, which knows of persistent reservations itself.
     asks_disk = 8,
+    /// There where what the unit stands on has it: `LogicalUnit::offers`.
+    depends = 16,
 };
 constexpr CommandFlag operator|(CommandFlag one, CommandFlag other) {
     return static_cast<CommandFlag>(static_cast<u8>(one) | static_cast<u8>(other));
@@ -73,6 +75,8 @@ struct CdbFault {
     u8 field_byte;
 };
 
+/// Reads a command's bytes, once; what is behind its end is left out.
+Cdb read_cdb(std::span<const std::byte> bytes);
 /// The command in `cdb`, which was `length` bytes long as it came, for a unit of that kind; or why there is none.
 Result<const Command*, CdbFault> parse_cdb(const Cdb& cdb, usize length, UnitKind kind);
 
