@@ -9,6 +9,7 @@ packages_build=(
 packages_boot=(qemu-system-x86 seabios busybox-static e2fsprogs cpio kmod util-linux procps)
 packages_demo=(python3-cryptography)
 packages_test=(
+    dosfstools genisoimage
     catch2 clang-format-19 libgcrypt20-dev libssl-dev qemu-utils nginx-light python3-cryptography python3-jsonschema
     libnbd-bin python3-libnbd nbdkit fio
 )

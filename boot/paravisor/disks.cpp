@@ -28,7 +28,7 @@ constexpr usize virtio_queues_max = 16;  // of one virtio block device; one a pr
 
 bool is_shown(StorageProtocol protocol) {
     return protocol == StorageProtocol::nvme || protocol == StorageProtocol::virtio_block ||
-           protocol == StorageProtocol::ide;
+           protocol == StorageProtocol::ide || protocol == StorageProtocol::floppy;
 }
 
 [[noreturn]] void refuse_late(const ConfigError& error) {
@@ -139,7 +139,7 @@ void Disks::configure(const FirmwareConfig& firmware) {
     for (const StorageControllerConfig& controller : configuration_.storage_controllers) {
         if (!is_shown(controller.protocol)) {
             errors.push_back(
-                {controller.path + ".protocol", "this image shows its guest NVME, VIRTIO_BLK and IDE only"});
+                {controller.path + ".protocol", "this image shows its guest NVME, VIRTIO_BLK, IDE and FLOPPY only"});
         }
         for (const LunConfig& lun : controller.luns) {
             if (lun.is_dvd && controller.protocol == StorageProtocol::ide) {
@@ -155,8 +155,8 @@ void Disks::configure(const FirmwareConfig& firmware) {
 Task<void> Disks::open(GuestMachine& machine) {
     u8 device = PciHost::first_free_device;
     for (const StorageControllerConfig& config : configuration_.storage_controllers) {
-        if (config.protocol == StorageProtocol::ide) {
-            if (Result<void, ConfigError> added = co_await add_ide(config, machine); !added) {
+        if (is_legacy(config.protocol)) {
+            if (Result<void, ConfigError> added = co_await add_legacy(config, machine); !added) {
                 refuse_late(added.error());
             }
             continue;

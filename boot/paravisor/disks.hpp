@@ -9,6 +9,7 @@
 #include "drivers/nvme/driver.hpp"
 #include "drivers/pci/pci_device_host.hpp"
 #include "kernel/config/configuration.hpp"
+#include "storage/frontends/floppy/controller.hpp"
 #include "storage/frontends/ide/controller.hpp"
 #include "storage/frontends/nvme/controller.hpp"
 #include "storage/frontends/virtio/pci_controller.hpp"
@@ -87,6 +88,9 @@ private:
                                                               GuestMachine& machine);
     Task<Result<Disk, ConfigError>> open_lun(const LunConfig& lun);
     // legacy_disks.cpp: what has had its ports and interrupts since before PCI.
+    static bool is_legacy(StorageProtocol protocol);
+    Task<Result<void, ConfigError>> add_legacy(const StorageControllerConfig& config, GuestMachine& machine);
+    Task<Result<void, ConfigError>> add_floppy(const StorageControllerConfig& config, GuestMachine& machine);
     Task<Result<void, ConfigError>> add_ide(const StorageControllerConfig& config, GuestMachine& machine);
 
     const vtl2::BootInfo& boot_info_;
@@ -99,6 +103,9 @@ private:
     std::vector<std::unique_ptr<virtio::PciController>> virtio_controllers_;
     InterruptLines::User ide_interrupts_[ide::channels];
     std::unique_ptr<ide::Controller> ide_;
+    InterruptLines::User floppy_interrupt_;
+    std::unique_ptr<floppy::DmaController> floppy_dma_;
+    std::unique_ptr<floppy::Controller> floppy_;
 };
 
 }  // namespace undercroft::paravisor

@@ -5,6 +5,34 @@
 
 namespace undercroft::paravisor {
 
+bool Disks::is_legacy(StorageProtocol protocol) {
+    return protocol == StorageProtocol::ide || protocol == StorageProtocol::floppy;
+}
+
+Task<Result<void, ConfigError>> Disks::add_legacy(const StorageControllerConfig& config, GuestMachine& machine) {
+    return config.protocol == StorageProtocol::ide ? add_ide(config, machine) : add_floppy(config, machine);
+}
+
+Task<Result<void, ConfigError>> Disks::add_floppy(const StorageControllerConfig& config, GuestMachine& machine) {
+    floppy_interrupt_ = machine.platform().isa_interrupt(fdc::irq);
+    floppy_dma_ = std::make_unique<floppy::DmaController>(machine.memory());
+    floppy_ = std::make_unique<floppy::Controller>(
+        floppy::ControllerConfig{.interrupt = floppy_interrupt_, .dma = *floppy_dma_, .executor = *executors_.front()});
+    for (const LunConfig& lun : config.luns) {
+        Disk disk = CO_TRY(co_await open_lun(lun));
+        floppy_->add_drive(lun.location);
+        if (!floppy_->insert(lun.location, disk)) {
+            co_return std::unexpected(ConfigError{
+                lun.path, "has " + decimal(disk.sector_count()) + " sectors of " + decimal(disk.sector_size()) +
+                              " bytes; floppy disks have 512 bytes and 720, 1440, 2400, 2880, 3360 or 3444 sectors"});
+        }
+    }
+    machine.platform().set_floppy_types(floppy_->cmos_type(0), floppy_->cmos_type(1));
+    ASSERT(floppy_dma_->add_to(machine.platform().bus()).has_value());
+    ASSERT(floppy_->add_to(machine.platform().bus()).has_value());
+    co_return Result<void, ConfigError>{};
+}
+
 /// The two channels are asked on different processors where there are two.
 Task<Result<void, ConfigError>> Disks::add_ide(const StorageControllerConfig& config, GuestMachine& machine) {
     ide_interrupts_[0] = machine.platform().isa_interrupt(ata::primary_irq);

@@ -11,7 +11,8 @@ namespace undercroft {
 
 namespace {
 
-constexpr std::string_view protocols[] = {"NVME", "SCSI", "IDE", "VIRTIO_BLK"};  // in the order of StorageProtocol
+constexpr std::string_view protocols[] = {"NVME", "SCSI", "IDE", "VIRTIO_BLK",
+                                          "FLOPPY"};  // in the order of StorageProtocol
 constexpr u64 chunk_kib_max = mib;
 constexpr usize long_text_max = 1024;  // where something of the right kind will say more about a text
 
@@ -41,6 +42,8 @@ ProtocolBounds bounds_of(StorageProtocol protocol) {
         return {0, ide_drives_per_channel - 1, usize{ide_channels} * ide_drives_per_channel, ide_controllers_max};
     case StorageProtocol::virtio_block:
         return {0, 0, virtio_block_luns_max, storage_controllers_max};
+    case StorageProtocol::floppy:
+        return {0, floppy_drives - 1, floppy_drives, floppy_controllers_max};
     case StorageProtocol::nvme:
         break;
     }
@@ -127,6 +130,9 @@ std::optional<LunConfig> read_lun(ConfigReport& report, const JsonValue& value, 
     }
     if (lun.is_dvd && protocol == StorageProtocol::virtio_block) {
         report.error(object.path_of("is_dvd"), "a virtio block device is no DVD drive; SCSI and IDE have them");
+    }
+    if (lun.is_dvd && protocol == StorageProtocol::floppy) {
+        report.error(object.path_of("is_dvd"), "a floppy drive is no DVD drive; SCSI and IDE have them");
     }
     std::optional<DiskConfig> disk = read_backing(object, lun.is_dvd);
     if (disk && lun.is_dvd && std::holds_alternative<StripedDiskConfig>(disk->kind)) {

@@ -16,6 +16,8 @@ inline constexpr usize nvme_luns_max = 64;  ///< LUNs (namespaces) of one NVMe c
 inline constexpr usize scsi_controllers_max = 4;
 inline constexpr usize scsi_luns_max = 64;
 inline constexpr usize ide_controllers_max = 1;  ///< with two channels of two drives
+inline constexpr usize floppy_controllers_max = 1;
+inline constexpr u32 floppy_drives = 2;
 inline constexpr u32 ide_channels = 2;
 inline constexpr u32 ide_drives_per_channel = 2;
 inline constexpr usize virtio_block_luns_max = 1;  ///< a virtio block device is one disk, at location 0
@@ -35,7 +37,7 @@ struct LunConfig {
     DiskConfig disk;  ///< an `EmptyDriveConfig` only where `is_dvd`
 };
 
-enum class StorageProtocol : u8 { nvme, scsi, ide, virtio_block };
+enum class StorageProtocol : u8 { nvme, scsi, ide, virtio_block, floppy };
 
 struct StorageControllerConfig {
     std::string path;

@@ -68,6 +68,9 @@ public:
     /// A line of ISA interrupt `irq` (0 to 15, not 2), for devices that have always had it.
     InterruptLines::User isa_interrupt(unsigned irq) { return lines_.isa(irq); }
 
+    /// What the CMOS says of floppy drives (real_time_clock.hpp).
+    void set_floppy_types(u8 first, u8 second) { real_time_clock_.set_floppy_types(first, second); }
+
     /// Asks the guest to shut down, as the power button does. From any processor.
     void press_power_button() { acpi_power_.press_power_button(); }
 

@@ -53,7 +53,7 @@ def parts(document):
         if isinstance(luns, list):
             emptied["luns"] = [good_lun(protocol)] * len(luns)
         yield str(number), {"version": 1, "storage_controllers": [emptied]}
-        known = protocol if str(protocol).upper() in ("NVME", "SCSI", "IDE", "VIRTIO_BLK") else "NVME"
+        known = protocol if str(protocol).upper() in ("NVME", "SCSI", "IDE", "VIRTIO_BLK", "FLOPPY") else "NVME"
         for index, lun in enumerate(luns if isinstance(luns, list) else []):
             alone = {"protocol": known, "instance_id": GUID.format(number), "luns": [lun]}
             yield f"{number}/{index}", {"version": 1, "storage_controllers": [alone]}

@@ -25,6 +25,7 @@ enum Register : u8 {
     register_b = 0x0B,
     register_c = 0x0C,
     register_d = 0x0D,
+    register_floppy_types = 0x10,
     register_equipment = 0x14,
     register_base_memory = 0x15,
     register_extended_memory = 0x17,
@@ -104,6 +105,14 @@ RealTimeClock::RealTimeClock(Executor& timers, WallClock& clock, const Interrupt
 Result<void> RealTimeClock::add_to(GuestBus& bus) {
     TRY(bus.add_ports(*this, port_index, 2));
     return {};
+}
+
+void RealTimeClock::set_floppy_types(u8 first, u8 second) {
+    constexpr u8 has_floppy = 0x01;
+    constexpr u8 has_two = 0x40;
+    SpinlockGuard guard(lock_);
+    memory_[register_floppy_types] = static_cast<u8>((first << 4) | second);
+    memory_[register_equipment] |= static_cast<u8>((first != 0 ? has_floppy : 0) | (second != 0 ? has_two : 0));
 }
 
 void RealTimeClock::set_memory_size(u64 below_4gib, u64 above_4gib) {

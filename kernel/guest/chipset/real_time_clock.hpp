@@ -21,6 +21,8 @@ public:
     Result<void> add_to(GuestBus& bus);
     /// RAM below and above 4 GiB, in bytes: fills in the CMOS bytes that say so.
     void set_memory_size(u64 below_4gib, u64 above_4gib);
+    /// Types of the two floppy drives, 0 for none: 1 360K, 2 1.2M, 3 720K, 4 1.44M.
+    void set_floppy_types(u8 first, u8 second);
 
     u64 read_port(u16 port, AccessSize size) override;
     void write_port(u16 port, AccessSize size, u64 value) override;
