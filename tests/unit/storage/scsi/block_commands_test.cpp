@@ -81,6 +81,27 @@ TEST_CASE("COMPARE AND WRITE writes where all is as expected, and nothing where 
     CHECK(unit.host.send(cdb).status == 0);
 }
 
+TEST_CASE("of two COMPARE AND WRITE that expect the same, side by side, one writes and the other finds a difference") {
+    auto ram = *RamDisk::create({.sectors = 64, .sector_size = 512, .id = {}});
+    for (u64 seed = 1; seed < 8; ++seed) {
+        BlockRig rig(*Disk::create(std::make_shared<SlowDisk>(*Disk::create(ram), seed)));
+        u8 before = rig.host.send({0x28, 0, 0, 0, 0, 0, 0, 0, 1, 0}, 512).data.at(0);
+        Bytes cdb{0x89, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0};
+        std::optional<Answer> answers[2];
+        CurrentExecutorScope scope(rig.host.executor);
+        for (u8 index = 0; index < 2; ++index) {
+            u8 next = static_cast<u8>(before + 1 + index);
+            detail::run_root(rig.host.send_task(cdb, 0, blocks_of({before, next})), answers[index]);
+        }
+        rig.host.executor.run_until([&] { return answers[0] && answers[1]; });
+        u32 errors[] = {answers[0]->error(), answers[1]->error()};
+        CHECK(std::min(errors[0], errors[1]) == 0);
+        CHECK(std::max(errors[0], errors[1]) == 0x0e'1d'00);
+        u8 winner = static_cast<u8>(before + (errors[0] == 0 ? 1 : 2));
+        CHECK(rig.host.send({0x28, 0, 0, 0, 0, 0, 0, 0, 1, 0}, 512).data == blocks_of({winner}));
+    }
+}
+
 TEST_CASE("WRITE SAME repeats a block, or makes holes") {
     Unit unit;
     Bytes same_10{0x41, 0, 0, 0, 0, 16, 0, 1, 0, 0};
