@@ -1,6 +1,7 @@
 // Wiring of the guest's machine.
 #include "boot/paravisor/guest_machine.hpp"
 
+#include "boot/paravisor/guest_crash.hpp"
 #include "boot/paravisor/memory.hpp"
 #include "boot/paravisor/processors.hpp"
 #include "drivers/rtc/cmos_clock.hpp"
@@ -16,8 +17,6 @@ constexpr const char* kernel_file = "opt/undercroft/kernel";
 constexpr const char* initrd_file = "opt/undercroft/initrd";
 constexpr const char* command_line_file = "opt/undercroft/cmdline";
 constexpr usize command_line_bytes_max = 2048;
-
-unsigned long long hex(u64 value) { return value; }
 
 /// A file of firmware configuration, read straight to where the loader wants it.
 class FirmwareImage final : public ImageSource {
@@ -38,20 +37,6 @@ private:
     hypercalls::platform_exit(ExitStatus::configuration_refused);
 }
 
-void log_guest_state(VirtualProcessor& processor) {
-    const tlfs::RegisterPage& page = processor.guest_registers();
-    const u64* general = page.general;
-    log_error("  rip %#llx rflags %#llx cs %#x cr0 %#llx cr3 %#llx cr4 %#llx efer %#llx", hex(page.rip),
-              hex(page.rflags), page.segments[static_cast<usize>(SegmentName::cs)].selector, hex(page.cr0),
-              hex(page.cr3), hex(page.cr4), hex(page.efer));
-    constexpr const char* names[] = {"rax rcx rdx rbx", "rsp rbp rsi rdi", "r8 to r11", "r12 to r15"};
-    for (usize row = 0; row < 4; ++row) {
-        const u64* values = general + 4 * row;
-        log_error("  %s: %#llx %#llx %#llx %#llx", names[row], hex(values[0]), hex(values[1]), hex(values[2]),
-                  hex(values[3]));
-    }
-}
-
 /// One line a processor, for benchmarks to take differences of.
 void log_statistics() {
     for (u32 index = 0; index < processor_count(); ++index) {
@@ -61,9 +46,9 @@ void log_statistics() {
         }
         log_info("statistics vp=%u vtl0_exits=%llu vtl2_exits=%llu vtl_switches=%llu io_port=%llu memory=%llu msr=%llu "
                  "cpuid=%llu halt=%llu interrupt=%llu interrupt_window=%llu other=%llu",
-                 index, hex(got->vtl0_exits), hex(got->vtl2_exits), hex(got->vtl_switches), hex(got->io_port),
-                 hex(got->memory), hex(got->msr), hex(got->cpuid), hex(got->halt), hex(got->interrupt),
-                 hex(got->interrupt_window), hex(got->other));
+                 index, wide(got->vtl0_exits), wide(got->vtl2_exits), wide(got->vtl_switches), wide(got->io_port),
+                 wide(got->memory), wide(got->msr), wide(got->cpuid), wide(got->halt), wide(got->interrupt),
+                 wide(got->interrupt_window), wide(got->other));
     }
 }
 
@@ -134,13 +119,13 @@ void GuestMachine::start() {
     if (Result<void> started = hypercalls::start_guest(start_.context, start_.rsi); !started) {
         PANIC("the monitor refuses the guest's first state: %s", to_string(started.error()));
     }
-    log_info("the guest starts at %#llx on %u VPs", hex(start_.context.rip), processor_count());
+    log_info("the guest starts at %#llx on %u VPs", wide(start_.context.rip), processor_count());
     start_guest(*intercepts_);
 }
 
 void GuestMachine::processor_stopped(VirtualProcessor& processor, const char* reason) {
     log_error("guest %s on VP %u", reason, processor.index());
-    log_guest_state(processor);
+    report_guest_crash(processor, memory_);
     hypercalls::platform_exit(ExitStatus::guest_triple_fault);
 }
 

@@ -12,6 +12,7 @@
 #include "hostsim/program/verbs.hpp"
 #include "hostsim/simulation/campaign.hpp"
 #include "hostsim/simulation/shrink.hpp"
+#include "kernel/base/log.hpp"
 
 namespace undercroft {
 
@@ -57,8 +58,6 @@ int refuse(const std::string& why) {
     (void)fprintf(stderr, "undercroft: %s\n", why.c_str());
     return exit_status::usage;
 }
-
-unsigned long long wide(u64 value) { return value; }
 
 u64 per_minute(u64 count, u64 elapsed_ns) {
     return static_cast<u64>(static_cast<double>(count) * 60e9 / static_cast<double>(std::max<u64>(elapsed_ns, 1)));

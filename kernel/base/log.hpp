@@ -23,6 +23,9 @@ void set_log_sink(LogSink sink);
 void set_log_level(LogLevel level);
 LogLevel log_level();
 
+/// A u64 as `%llu` and `%llx` take it in every environment.
+constexpr unsigned long long wide(u64 value) { return value; }
+
 void log_line(LogLevel level, const char* format, ...) __attribute__((format(printf, 2, 3)));
 
 }  // namespace undercroft

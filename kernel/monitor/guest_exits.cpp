@@ -86,6 +86,9 @@ void VirtualProcessor::handle_guest_exit() {
     case svm::exit_exception_first + static_cast<u8>(arch::Exception::machine_check):
         PANIC("machine check on VP %u", index_);
     case svm::exit_shutdown:
+        log("vtl0 of VP %u ended in a triple fault: event %lx, interrupted %lx, cr2 %lx", index_,
+            control.event_injection, control.exit_interrupt_info, guest_.vmcb->save.cr2);
+        guest_exits_.print();
         return deliver_intercept(tlfs::MessageType::unrecoverable_exception, nullptr, 0);
     case svm::exit_invalid:
         log("vtl0 of VP %u cannot run: rip %lx cr0 %lx cr3 %lx cr4 %lx efer %lx", index_, guest_.vmcb->save.rip,
@@ -94,6 +97,13 @@ void VirtualProcessor::handle_guest_exit() {
     default:
         // SVM's own instructions, MONITOR, MWAIT, RDPRU, RSM: not there.
         return inject_exception(guest_, vector_of(arch::Exception::invalid_opcode));
+    }
+}
+
+void ExitTrace::print() const {
+    for (u32 i = next_ < exits_kept ? 0 : next_ - exits_kept; i != next_; ++i) {
+        const Exit& exit = exits_[i % exits_kept];
+        log("  exit %x at rip %lx cr3 %lx, entered with event %x", exit.code, exit.rip, exit.cr3, exit.injected);
     }
 }
 

@@ -185,11 +185,13 @@ void VirtualProcessor::enter(Level& level) {
         }
     }
     program_timer();
+    auto injected = static_cast<u32>(level.vmcb->control.event_injection);
     // SAFETY: control blocks and host state are this VP's own pages.
     arch::svm_enter(reinterpret_cast<u64>(level.vmcb), &level.registers, host_vmcb_);
     in_guest_.store(false, std::memory_order_seq_cst);
     save_interrupted_event(level);
     if (is_guest) {
+        guest_exits_.record(*level.vmcb, injected);
         ++statistics_.vtl0_exits;
         handle_guest_exit();
     } else {

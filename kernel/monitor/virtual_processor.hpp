@@ -34,6 +34,28 @@ struct Level {
     u64 seen_flush;  ///< generation of the view's last flush on this CPU
 };
 
+/// The last exits of VTL0 on one VP, for the log when it cannot go on.
+class ExitTrace {
+public:
+    void record(const svm::Vmcb& vmcb, u32 injected) {
+        exits_[next_ % exits_kept] = {static_cast<u32>(vmcb.control.exit_code), injected, vmcb.save.rip, vmcb.save.cr3};
+        ++next_;
+    }
+    /// Logs what is kept, the oldest first.
+    void print() const;
+
+private:
+    static constexpr u32 exits_kept = 16;
+    struct Exit {
+        u32 code;
+        u32 injected;  ///< EVENTINJ of the entry before, bits 31:0
+        u64 rip;
+        u64 cr3;
+    };
+    Exit exits_[exits_kept] = {};
+    u32 next_ = 0;
+};
+
 class VirtualProcessor {
 public:
     /// What VTL0's processor is doing.
@@ -164,6 +186,7 @@ private:
     ImageApic image_apic_;
     GuestMsrs guest_msrs_;
     ApicAssist guest_assist_;
+    ExitTrace guest_exits_;
     bool nmi_blocked_ = false;
     /// Level-triggered vectors that VTL0 acknowledged and VTL2 has not heard of.
     u64 acknowledged_levels_[4] = {};
