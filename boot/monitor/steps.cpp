@@ -80,7 +80,7 @@ void check_processor() {
     machine.has_next_rip = (svm_features & svm::feature::next_rip) != 0;
     machine.has_tsc_deadline = (features.ecx & cpuid_1_ecx_tsc_deadline) != 0;
     machine.tsc_invariant = (arch::cpuid(0x8000'0007).edx & cpuid_ext7_edx_invariant_tsc) != 0;
-    machine.forgets_interrupts = arch::cpuid(hypervisor_leaf).ebx == hypervisor_tcg;
+    machine.is_tcg = arch::cpuid(hypervisor_leaf).ebx == hypervisor_tcg;
     arch::write_cr4(arch::read_cr4() | arch::cr4_bit::xsave);
     machine.xcr0 = arch::cpuid(0xD).eax & xcr0_supported;
 }

@@ -27,9 +27,10 @@ struct Machine {
     u64 tsc_frequency_hz;
     u64 timer_frequency_hz;   ///< of the physical APIC timer
     u64 timer_ticks_per_tsc;  ///< fixed point, 32 fractional bits
-    /// QEMU's TCG updates a CPU's pending interrupts without a lock when it enters and leaves a guest: one that
-    /// arrives just then is forgotten until the next. There the timer ticks at least every `heartbeat_ms`, and repeats.
-    bool forgets_interrupts;
+    /// The machine is QEMU's TCG. It updates a CPU's pending interrupts without a lock when it enters and leaves a guest:
+    /// one that arrives just then is forgotten until the next, so there the timer ticks at least every `heartbeat_ms`,
+    /// and repeats. For its other faults see docs/architecture.md.
+    bool is_tcg;
     bool has_tsc_deadline;
     bool has_next_rip;
     bool tsc_invariant;

@@ -102,7 +102,7 @@ Level* VirtualProcessor::choose() {
 /// Arms the physical timer for whichever level is first. One that fires earlier than needed stays: it costs one look.
 void VirtualProcessor::program_timer() {
     u64 deadline = earlier(guest_apic_.next_deadline(), image_apic_.next_deadline());
-    if (machine.forgets_interrupts) {
+    if (machine.is_tcg) {
         u64 heartbeat = arch::read_tsc() + heartbeat_ms * (machine.tsc_frequency_hz / 1000);
         deadline = earlier(deadline, heartbeat);
     }
@@ -117,7 +117,7 @@ void VirtualProcessor::program_timer() {
     u64 now = arch::read_tsc();
     u64 ticks = deadline > now ? deadline - now : 0;
     u64 count = static_cast<u64>((static_cast<unsigned __int128>(ticks) * machine.timer_ticks_per_tsc) >> 32) + 1;
-    if (machine.forgets_interrupts) {
+    if (machine.is_tcg) {
         // The timer repeats there, and QEMU makes up for each period it was late, in its main loop: with a period shorter than that
         // takes, the loop never ends and the whole machine stands still.
         u64 shortest = machine.timer_frequency_hz * period_us_min / 1'000'000;
@@ -185,19 +185,42 @@ void VirtualProcessor::enter(Level& level) {
         }
     }
     program_timer();
-    auto injected = static_cast<u32>(level.vmcb->control.event_injection);
+    EntryState before{level.vmcb->save.rip, level.vmcb->save.cr2, {level.vmcb->control.event_injection}};
     // SAFETY: control blocks and host state are this VP's own pages.
     arch::svm_enter(reinterpret_cast<u64>(level.vmcb), &level.registers, host_vmcb_);
     in_guest_.store(false, std::memory_order_seq_cst);
     save_interrupted_event(level);
     if (is_guest) {
-        guest_exits_.record(*level.vmcb, injected);
+        guest_exits_.record(*level.vmcb, static_cast<u32>(before.event.raw));
+    }
+    if (repeats_entry(level, before)) {
+        return;
+    }
+    if (is_guest) {
         ++statistics_.vtl0_exits;
         handle_guest_exit();
     } else {
         ++statistics_.vtl2_exits;
         handle_image_exit();
     }
+}
+
+/// Whether an entry ended before it began and is to be made once more. QEMU's TCG now and then translates no address
+/// right from VMRUN to the exit, so that the first fetch and then the exceptions about it end in a shutdown, although
+/// the tables hold all of them.
+bool VirtualProcessor::repeats_entry(Level& level, const EntryState& before) {
+    svm::SaveArea& save = level.vmcb->save;
+    bool nothing_done = level.vmcb->control.exit_code == svm::exit_shutdown && save.rip == before.rip;
+    if (!machine.is_tcg || !nothing_done || level.repeats_entry) {
+        level.repeats_entry = false;
+        return false;
+    }
+    level.repeats_entry = true;
+    log("vtl%u of VP %u: an entry at rip %lx ended in a shutdown before its first instruction; once more", level.vtl,
+        index_, save.rip);
+    save.cr2 = before.cr2;
+    level.pending_event = before.event;
+    return true;
 }
 
 /// Registers after INIT, real mode at the reset vector.

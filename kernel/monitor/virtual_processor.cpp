@@ -136,9 +136,9 @@ void VirtualProcessor::adopt_this_cpu() {
     arch::write_msr(arch::msr::pat, arch::pat_reset);
     arch::save_host_state(host_vmcb_);
     machine.apic.enable_here(spurious_vector);
-    machine.apic.set_up_timer(timer_vector, machine.has_tsc_deadline     ? apic::TimerMode::tsc_deadline
-                                            : machine.forgets_interrupts ? apic::TimerMode::periodic
-                                                                         : apic::TimerMode::one_shot);
+    machine.apic.set_up_timer(timer_vector, machine.has_tsc_deadline ? apic::TimerMode::tsc_deadline
+                                            : machine.is_tcg         ? apic::TimerMode::periodic
+                                                                     : apic::TimerMode::one_shot);
 }
 
 void VirtualProcessor::set_image_context(const tlfs::InitialVpContext& context, u64 rdi) {

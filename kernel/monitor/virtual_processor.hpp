@@ -31,7 +31,15 @@ struct Level {
     u64 xcr0;
     svm::Event pending_event;  ///< injected at the next entry, before anything else
     bool halted;
-    u64 seen_flush;  ///< generation of the view's last flush on this CPU
+    u64 seen_flush;      ///< generation of the view's last flush on this CPU
+    bool repeats_entry;  ///< this entry is made a second time
+};
+
+/// What an entry began with.
+struct EntryState {
+    u64 rip;
+    u64 cr2;
+    svm::Event event;  ///< EVENTINJ
 };
 
 /// The last exits of VTL0 on one VP, for the log when it cannot go on.
@@ -118,6 +126,7 @@ private:
     Level* choose();
     void idle();
     void enter(Level& level);
+    bool repeats_entry(Level& level, const EntryState& before);
     void load(Level& level);
     void program_timer();
     void start_guest_at(u8 page);
