@@ -11,7 +11,7 @@ packages_demo=(python3-cryptography)
 packages_test=(
     dosfstools genisoimage
     catch2 clang-format-19 libgcrypt20-dev libssl-dev qemu-utils nginx-light python3-cryptography python3-jsonschema
-    libnbd-bin python3-libnbd nbdkit fio
+    libnbd-bin python3-libnbd nbdkit fio sg3-utils
 )
 packages_tidy=(clang-tidy-19 shellcheck)
 

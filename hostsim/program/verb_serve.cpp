@@ -1,4 +1,4 @@
-// Verb serve: disk pipelines for clients of this machine, over NBD and vhost-user-blk.
+// Verb serve: disk pipelines for clients of this machine, over NBD and vhost-user (blk and scsi).
 #include <stdio.h>
 
 #include <algorithm>
@@ -17,6 +17,8 @@
 #include "hostsim/servers/vhost_user/device_server.hpp"
 #include "kernel/base/log.hpp"
 #include "storage/frontends/virtio/block_device.hpp"
+#include "storage/frontends/virtio/scsi_device.hpp"
+#include "storage/scsi/block_unit.hpp"
 
 namespace undercroft {
 
@@ -34,6 +36,9 @@ constexpr OptionSpec options[] = {
     {.name = "vhost-user-blk",
      .value = "PATH",
      .help = "serve DISK to a virtual machine at this socket (vhost-user-blk)"},
+    {.name = "vhost-user-scsi",
+     .value = "PATH",
+     .help = "serve all disks to a virtual machine at this socket, as LUNs in their order (vhost-user-scsi)"},
     {.name = "queues", .value = "N", .help = "queues of the vhost-user device (default: 4)"},
     {.name = "read-only", .value = nullptr, .help = "refuse every change"},
     {.name = "control",
@@ -145,11 +150,20 @@ Result<std::vector<NamedDisk>, std::vector<DiskErrors>> read_disks(const Command
 /// Where clients may come, and what holds for all of them.
 struct Offer {
     std::vector<Listener> nbd;
-    std::optional<Listener> vhost_user;
+    std::optional<Listener> vhost_user_block;
+    std::optional<Listener> vhost_user_scsi;
     std::optional<Listener> control;
     u16 queues = queues_default;
     bool read_only = false;
 };
+
+void add_units(scsi::Target& target, const std::vector<Disk>& disks, bool read_only) {
+    for (u32 lun = 0; lun < disks.size(); ++lun) {
+        scsi::BlockUnitConfig config{
+            .disk = disks[lun], .identity = {.serial = "undercroft-" + std::to_string(lun), .read_only = read_only}};
+        ASSERT(target.add(lun, std::make_shared<scsi::BlockUnit>(std::move(config))).has_value());
+    }
+}
 
 Task<int> serve(std::vector<NamedDisk> disks, Offer offer, ExecutorThreads& threads,
                 HostPipelineEnvironment& environment, DiskCollector& collector, StopSignal& signal) {
@@ -173,6 +187,8 @@ Task<int> serve(std::vector<NamedDisk> disks, Offer offer, ExecutorThreads& thre
     environment.wipe_keys();
     Disk first = exports.front().disk;
     virtio::BlockDevice block(first, {.serial = "undercroft", .read_only = offer.read_only, .queues = offer.queues});
+    std::vector<Disk> units;
+    std::ranges::transform(exports, std::back_inserter(units), &nbd::Export::disk);
     nbd::Server server(std::move(exports), threads.executors());
     ServedProgram program(server, pipelines, threads);
     ControlServer control(program);
@@ -181,9 +197,15 @@ Task<int> serve(std::vector<NamedDisk> disks, Offer offer, ExecutorThreads& thre
         accepting.spawn(server.accept(listener, accepting.token()));
         log_info("serving NBD at %s", listener.where().c_str());
     }
-    if (offer.vhost_user) {
-        accepting.spawn(vhost_user::serve_device(*offer.vhost_user, block, accepting.token()));
-        log_info("serving vhost-user-blk at %s", offer.vhost_user->where().c_str());
+    if (offer.vhost_user_block) {
+        accepting.spawn(vhost_user::serve_device(*offer.vhost_user_block, block, accepting.token()));
+        log_info("serving vhost-user-blk at %s", offer.vhost_user_block->where().c_str());
+    }
+    virtio::ScsiDevice scsi(static_cast<u16>(std::min<u16>(offer.queues, vhost_user::queues_max - 2)));
+    if (offer.vhost_user_scsi) {
+        add_units(scsi.target(), units, offer.read_only);
+        accepting.spawn(vhost_user::serve_device(*offer.vhost_user_scsi, scsi, accepting.token()));
+        log_info("serving vhost-user-scsi with %zu LUNs at %s", units.size(), offer.vhost_user_scsi->where().c_str());
     }
     if (offer.control) {
         accepting.spawn(control.accept(*offer.control, accepting.token()));
@@ -194,6 +216,7 @@ Task<int> serve(std::vector<NamedDisk> disks, Offer offer, ExecutorThreads& thre
     log_info("signal %d: stopping", number.value_or(0));
     accepting.stop();
     (void)co_await accepting.join();
+    co_await scsi.close();
     co_await server.stop();
     co_return exit_status::done;
 }
@@ -226,7 +249,10 @@ Result<Offer, std::string> listen(const CommandLine& line) {
         offer.nbd.push_back(TRY(Listener::open(where)));
     }
     if (line.has("vhost-user-blk")) {
-        offer.vhost_user.emplace(TRY(Listener::open("unix:" + std::string(line.value("vhost-user-blk")))));
+        offer.vhost_user_block.emplace(TRY(Listener::open("unix:" + std::string(line.value("vhost-user-blk")))));
+    }
+    if (line.has("vhost-user-scsi")) {
+        offer.vhost_user_scsi.emplace(TRY(Listener::open("unix:" + std::string(line.value("vhost-user-scsi")))));
     }
     std::optional<Listener> control = TRY(listen_for_control(line));
     if (control) {
@@ -249,9 +275,12 @@ int run(const CommandLine& line) {
     if (!disks) {
         return refuse(disks.error());
     }
-    if (disks->empty() || !(line.has("nbd") || line.has("vhost-user-blk"))) {
-        return refuse(exit_status::usage,
-                      "serve needs a DISK, and --nbd WHERE or --vhost-user-blk PATH; see undercroft serve --help");
+    if (disks->empty() || !(line.has("nbd") || line.has("vhost-user-blk") || line.has("vhost-user-scsi"))) {
+        return refuse(exit_status::usage, "serve needs a DISK, and --nbd WHERE, --vhost-user-blk PATH or "
+                                          "--vhost-user-scsi PATH; see undercroft serve --help");
+    }
+    if (line.has("vhost-user-scsi") && disks->size() > scsi::luns_max) {
+        return refuse(exit_status::usage, "vhost-user-scsi has room for " + std::to_string(scsi::luns_max) + " LUNs");
     }
     StopSignal signal;
     auto threads = ExecutorThreads::create(*count, {.spin_ns = *spin_us * nanoseconds_per_microsecond});

@@ -5,7 +5,7 @@
 #include <bit>
 #include <cstring>
 
-#include "storage/segments.hpp"
+#include "storage/frontends/virtio/chain_part.hpp"
 
 namespace undercroft::virtio {
 
@@ -15,26 +15,6 @@ constexpr u32 discard_sectors_max = 1U << 22;  // 2 GiB
 constexpr u32 discard_ranges_max = 16;
 
 using Outcome = DiskResult<u32>;  // data bytes written to the driver
-
-/// `all` without its first `skip` bytes and the last `drop`.
-struct Part {
-    // NOLINTNEXTLINE(cppcoreguidelines-pro-type-member-init): see count
-    Part(SegmentList all, u64 skip, u64 drop) {
-        u64 keep = total_bytes(all) - skip - drop;
-        for (const MemorySegment& segment : all) {
-            u64 skipped = std::min<u64>(skip, segment.size);
-            skip -= skipped;
-            usize size = static_cast<usize>(std::min<u64>(segment.size - skipped, keep));
-            keep -= size;
-            if (size > 0) {
-                pieces[count++] = {.data = segment.data + skipped, .size = size};
-            }
-        }
-    }
-    SegmentList segments() const { return {pieces, count}; }
-    usize count = 0;
-    MemorySegment pieces[Chain::segments_max];  // NOLINT(cppcoreguidelines-pro-type-member-init): see count
-};
 
 /// The disk's sectors for the device's `start` and `count` of 512 bytes.
 DiskResult<SectorRange> range_on(const Disk& disk, u64 start, u64 count) {
@@ -46,7 +26,7 @@ DiskResult<SectorRange> range_on(const Disk& disk, u64 start, u64 count) {
 }
 
 Task<Outcome> read(const Disk& disk, u64 sector, const Chain& chain, CancelToken cancel) {
-    Part data(chain.writable(), 0, 1);
+    ChainPart data(chain.writable(), 0, 1);
     u64 bytes = total_bytes(data.segments());
     SectorRange range = CO_TRY(range_on(disk, sector, bytes / block_sector_bytes));
     CO_TRY(co_await disk.read(range.start, data.segments(), cancel));
@@ -54,7 +34,7 @@ Task<Outcome> read(const Disk& disk, u64 sector, const Chain& chain, CancelToken
 }
 
 Task<Outcome> write(const Disk& disk, u64 sector, const Chain& chain, CancelToken cancel) {
-    Part data(chain.readable(), sizeof(BlockRequestHeader), 0);
+    ChainPart data(chain.readable(), sizeof(BlockRequestHeader), 0);
     SectorRange range = CO_TRY(range_on(disk, sector, total_bytes(data.segments()) / block_sector_bytes));
     CO_TRY(co_await disk.write(range.start, data.segments(), ForceUnitAccess::no, cancel));
     co_return 0U;
@@ -87,7 +67,7 @@ Task<Outcome> change_ranges(const Disk& disk, BlockRequestType type, const Chain
 }
 
 Outcome give(std::span<const std::byte> answer, const Chain& chain) {
-    Part data(chain.writable(), 0, 1);
+    ChainPart data(chain.writable(), 0, 1);
     if (total_bytes(data.segments()) < answer.size()) {
         return fail(DiskError::invalid_input);
     }

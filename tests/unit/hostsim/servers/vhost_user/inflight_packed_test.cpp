@@ -1,6 +1,7 @@
 // What a server that was killed at any point leaves of a packed ring, and what the next one makes of it.
 #include "hostsim/servers/vhost_user/inflight_packed.hpp"
 
+#include <catch2/catch.hpp>
 #include <deque>
 
 #include "tests/unit/storage/frontends/virtio/virtio_driver.hpp"

@@ -1,6 +1,8 @@
 // Requests of a virtio block device, from the chain to the status byte.
 #include "storage/frontends/virtio/block.hpp"
 
+#include <catch2/catch.hpp>
+
 #include "hostsim/platform/virtual_platform.hpp"
 #include "storage/backends/ram_disk.hpp"
 #include "tests/unit/storage/frontends/virtio/virtio_driver.hpp"

@@ -2,6 +2,7 @@
 // by its capabilities alone.
 #pragma once
 
+#include <catch2/catch.hpp>
 #include <map>
 
 #include "hostsim/platform/virtual_platform.hpp"

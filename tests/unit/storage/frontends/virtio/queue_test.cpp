@@ -1,5 +1,7 @@
 // Virtqueues against a driver's side in memory: both rings, wrapping, indirect descriptors, notification, and rings that
 // make no sense.
+#include <catch2/catch.hpp>
+
 #include "tests/unit/storage/frontends/virtio/virtio_driver.hpp"
 
 using namespace undercroft;

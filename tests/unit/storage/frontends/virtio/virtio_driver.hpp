@@ -1,7 +1,6 @@
 // A virtio driver's side of a queue, in memory of its own: split and packed rings.
 #pragma once
 
-#include <catch2/catch.hpp>
 #include <cstring>
 #include <optional>
 #include <vector>

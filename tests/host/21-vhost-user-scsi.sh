@@ -1,0 +1,112 @@
+#!/usr/bin/env bash
+# A Linux guest in QEMU on the vhost-user-scsi server: two disks behind Debian's virtio_scsi and sd_mod, data verified under load on several queues;
+# a resize that the guest sees without being told to look; what sg3_utils reads of a disk.
+set -euo pipefail
+# shellcheck source=tests/host/support.sh
+source "$(dirname "$0")/support.sh"
+
+root=$(cd "$(dirname "$0")/../.." && pwd)
+tree=$root/build/guest/root
+[[ -d $tree ]] || fail 'there is no guest: ./undercroft test makes it'
+release=$(basename "$tree/lib/modules/"*)
+console=$folder/console
+
+additions=()
+for module in virtio_pci virtio_scsi sd_mod sg; do
+    while read -r path; do
+        additions+=(--add "$path=/undercroft/virtio/$(basename "$path")")
+        basename "$path" >>"$folder/modules"
+    done < <(/sbin/modprobe -d "$tree" -S "$release" --show-depends "$module" | sed -n 's/^insmod \([^ ]*\).*/\1/p')
+done
+for tool in sg_inq sg_vpd sg_readcap sg_reset; do
+    path=$(command -v "$tool" || true)
+    [[ -n $path ]] || fail "there is no $tool; install sg3-utils"
+    additions+=(--add "$path=/bin/$tool")
+    while read -r library; do
+        additions+=(--add "$library=$library")
+    done < <(ldd "$path" | grep -o '/[^ ]*')
+done
+
+cat >"$folder/script" <<'GUEST'
+while read -r module; do [ -d "/sys/module/${module%.ko}" ] || insmod "/undercroft/virtio/$module"; done </undercroft/virtio/modules
+stop() { echo "RESULT $*"; dmesg | grep -iE 'sd |scsi|virtio' | tail -n 8; poweroff -f; }
+tries=0
+until [ -b /dev/sda ] && [ -b /dev/sdb ]; do tries=$((tries + 1)); [ $tries -lt 200 ] || stop 'no disk'; sleep 0.1; done
+# Disks are probed side by side: the first LUN may have got either name.
+for disk in sda sdb; do
+    case $(readlink /sys/block/$disk) in *:0/block/*) first=$disk ;; *) second=$disk ;; esac
+done
+echo "DISKS $(cat /sys/block/$first/size) $(cat /sys/block/$second/size) $(cat /sys/block/$first/queue/write_cache) $(cat /sys/block/$first/device/vendor)"
+sg_inq /dev/$first | grep -E 'Vendor|Product id' | sed 's/^/INQ/'
+sg_vpd -p bl /dev/$first | grep -iE 'unmap' | head -n 2 | sed 's/^/VPD/'
+sg_readcap -l /dev/$first | grep -E 'Last LBA|lbpme' | sed 's/^/CAP/'
+mount -t tmpfs tmpfs /tmp
+dd if=/dev/urandom of=/tmp/data bs=1M count=4 2>/dev/null
+work() {
+    disk=$first; [ $1 -lt 2 ] || disk=$second
+    for round in 1 2 3 4; do
+        dd if=/tmp/data of=/dev/$disk bs=64k seek=$(($1 % 2 * 64)) conv=notrunc oflag=direct 2>/dev/null || { echo "write $1" >>/tmp/bad; return; }
+        dd if=/dev/$disk of=/tmp/back.$1 bs=64k skip=$(($1 % 2 * 64)) count=64 iflag=direct 2>/dev/null || { echo "read $1" >>/tmp/bad; return; }
+        cmp /tmp/data /tmp/back.$1 || { echo "differs $1" >>/tmp/bad; return; }
+    done
+}
+work 0 & work 1 & work 2 & work 3 & wait
+[ ! -e /tmp/bad ] || stop "bad: $(cat /tmp/bad)"
+sg_reset -d /dev/$first && echo 'RESET done'
+dd if=/dev/$first of=/dev/null bs=64k count=4 iflag=direct 2>/dev/null || stop 'nothing to read after a reset'
+echo RESIZE
+size=$(cat /sys/block/$first/size)
+tries=0
+while [ "$(cat /sys/block/$first/size)" = "$size" ]; do
+    tries=$((tries + 1))
+    [ $tries -lt 200 ] || stop 'no resize seen'
+    sleep 0.1
+done
+echo "SIZE $(cat /sys/block/$first/size)"
+dmesg | grep -q 'I/O error' && stop 'an I/O error'
+sync
+stop good
+GUEST
+"$root/undercroft" initrd --output "$folder/initrd" --script "$folder/script" --add "$folder/modules=/undercroft/virtio/modules" \
+    "${additions[@]}" >"$folder/initrd.log" 2>&1 || { cat "$folder/initrd.log"; fail 'no initrd'; }
+
+wait_for() {
+    for _ in $(seq 900); do
+        grep -q "$1" "$console" && return
+        kill -0 "$qemu" 2>/dev/null || { tail -n 30 "$console"; fail "QEMU ended before '$1'"; }
+        sleep 0.1
+    done
+    tail -n 30 "$console"
+    fail "the guest never says '$1'"
+}
+guest_said() { grep -qE "$1" "$console" || { cat "$console"; fail "the guest does not say '$1'"; }; }
+
+# run_guest packed=on|off
+run_guest() {
+    rm -f "$folder/disk"
+    truncate -s 32M "$folder/disk"
+    : >"$console"
+    start_server --vhost-user-scsi "$socket" --queues 2 "file:$folder/disk" --export second=mem:16M
+    timeout -s KILL 150 qemu-system-x86_64 -accel tcg -M q35 -m 256 -smp 2 -nodefaults -no-user-config -display none -no-reboot \
+        -object memory-backend-memfd,id=memory,size=256M,share=on -numa node,memdev=memory \
+        -kernel "$root/build/guest/vmlinuz" -initrd "$folder/initrd" -append 'console=ttyS0 quiet' \
+        -chardev "file,id=console,path=$console" -serial chardev:console \
+        -chardev "socket,id=backend,path=$socket" -device "vhost-user-scsi-pci,chardev=backend,num_queues=2,$1" \
+        >"$folder/qemu.log" 2>&1 &
+    qemu=$!
+    wait_for 'RESIZE\|RESULT'
+    truncate -s 48M "$folder/disk"
+    wait_for RESULT
+    grep -q 'RESULT good' "$console" || { cat "$console" "$folder/qemu.log"; fail "the guest found something wrong ($1)"; }
+    guest_said '^DISKS 65536 32768 write back UNDRCRFT'
+    guest_said '^INQ.*Virtual Disk'
+    guest_said '^VPD.*[Uu]nmap'
+    guest_said '^CAP.*lbpme=1'
+    guest_said '^RESET done'
+    guest_said '^SIZE 98304'
+    wait "$qemu" || true
+    stop_server
+}
+
+run_guest packed=off
+run_guest packed=on
