@@ -348,25 +348,27 @@ Task<Completion> BlockUnit::unmap(Cdb cdb, const Request& request) {
     co_return succeed(request, list_bytes);
 }
 
-Task<Completion> BlockUnit::synchronize(Cdb cdb, const Request& request) {
-    SectorRange range = extent_of(cdb);
-    if (std::optional<Completion> refused = refuse(request, range, false); refused && range.count != 0) {
-        co_return *refused;
-    }
-    if (range.start > disk().sector_count()) {
-        co_return failed(request, DiskError::illegal_block);
-    }
-    // 0 blocks: to the end (SBC-3 5.22). IMMED too ends when it is done.
-    DiskResult<void> result = co_await disk_of(request).flush(request.cancel);
-    co_return result ? succeed(request) : failed(request, result.error());
+Task<Completion> BlockUnit::after(Task<DiskResult<void>> work, const Request& request, u64 transferred) {
+    DiskResult<void> result = co_await std::move(work);
+    co_return result ? succeed(request, transferred) : failed(request, result.error());
 }
 
-Task<Completion> BlockUnit::format(Cdb cdb, const Request& request) {
+Task<Completion> BlockUnit::synchronize(const Cdb& cdb, const Request& request) {
+    SectorRange range = extent_of(cdb);
+    if (std::optional<Completion> refused = refuse(request, range, false);
+        refused && (range.count != 0 || refused->status != Status::good)) {
+        return Task<Completion>::ready(*refused);
+    }
+    // 0 blocks: to the end (SBC-3 5.22). IMMED too ends when it is done.
+    return after(disk_of(request).flush(request.cancel), request, 0);
+}
+
+Task<Completion> BlockUnit::format(const Cdb& cdb, const Request& request) {
     constexpr u8 has_parameters = 0x10;  // FMTDATA, byte 1 of the CDB
     constexpr u8 is_long_list = 0x20;    // LONGLIST
     constexpr u8 immediate = 0x02;       // IMMED, byte 1 of the parameter list header
     if (is_write_protected()) {
-        co_return failed(request, DiskError::read_only);
+        return Task<Completion>::ready(failed(request, DiskError::read_only));
     }
     usize used = 0;
     if ((cdb[1] & has_parameters) != 0) {
@@ -374,7 +376,7 @@ Task<Completion> BlockUnit::format(Cdb cdb, const Request& request) {
         u8 header[8] = {};
         used = (cdb[1] & is_long_list) != 0 ? 8 : 4;
         if (total_bytes(request.data_out) < used) {
-            co_return overrun(request);
+            return Task<Completion>::ready(overrun(request));
         }
         SegmentCursor(request.data_out).copy_out(std::as_writable_bytes(std::span(header, used)));
         // FOV alone may be set beside IMMED: with it, options say "default" (SBC-3 5.3.2.2).
@@ -382,30 +384,27 @@ Task<Completion> BlockUnit::format(Cdb cdb, const Request& request) {
         for (usize at = 0; at < used; ++at) {
             u8 allowed = at == 1 ? immediate | options_valid : 0;
             if ((header[at] & ~allowed) != 0) {
-                co_return refuse_parameter(request, static_cast<u16>(at));
+                return Task<Completion>::ready(refuse_parameter(request, static_cast<u16>(at)));
             }
         }
     }
     // What blocks hold after a format is ours to choose (SBC-3 5.3.1): nothing, where the disk can forget.
-    DiskResult<void> result =
-        co_await disk_of(request).unmap({.start = 0, .count = disk().sector_count()}, request.cancel);
-    co_return result ? succeed(request, used) : failed(request, result.error());
+    return after(disk_of(request).unmap({.start = 0, .count = disk().sector_count()}, request.cancel), request, used);
 }
 
-Task<Completion> BlockUnit::start_stop(Cdb cdb, const Request& request) {
+Task<Completion> BlockUnit::start_stop(const Cdb& cdb, const Request& request) {
     constexpr u8 start = 0x01;
     constexpr u8 no_flush = 0x04;
     if ((cdb[4] & start) != 0) {
         set_readiness(AdditionalSense::none);
-        co_return succeed(request);
+        return Task<Completion>::ready(succeed(request));
     }
-    if ((cdb[4] & no_flush) == 0) {
-        if (DiskResult<void> result = co_await disk_of(request).flush(request.cancel); !result) {
-            co_return failed(request, result.error());
-        }
-    }
+    // Stopped first: nothing may be written behind the flush.
     set_readiness(AdditionalSense::initializing_command_required);
-    co_return succeed(request);
+    if ((cdb[4] & no_flush) != 0) {
+        return Task<Completion>::ready(succeed(request));
+    }
+    return after(disk_of(request).flush(request.cancel), request, 0);
 }
 
 Task<Completion> BlockUnit::lba_status(Cdb cdb, const Request& request) {

@@ -62,18 +62,19 @@ Task<Completion> BlockUnit::write(const Request& request, SectorRange range, boo
     u64 offered = total_bytes(request.data_out);
     bool by_disk = durable && disk().facts().fua_respected;
     ForceUnitAccess fua = by_disk ? ForceUnitAccess::yes : ForceUnitAccess::no;
-    DiskResult<void> result;
-    if (offered == bytes) [[likely]] {
-        result = co_await disk_of(request).write(range.start, request.data_out, fua, request.cancel);
-    } else if (offered > bytes) {
-        auto part = part_of(request.data_out, bytes);
+    if (offered < bytes) [[unlikely]] {
+        co_return overrun(request);
+    }
+    SegmentList from = request.data_out;
+    std::unique_ptr<SegmentSlice> part;
+    if (offered > bytes) [[unlikely]] {
+        part = part_of(request.data_out, bytes);
         if (part == nullptr) {
             co_return failed(request, DiskError::io);
         }
-        result = co_await disk_of(request).write(range.start, part->list(), fua, request.cancel);
-    } else {
-        co_return overrun(request);
+        from = part->list();
     }
+    DiskResult<void> result = co_await disk_of(request).write(range.start, from, fua, request.cancel);
     if (result && durable && !by_disk) {
         result = co_await disk_of(request).flush(request.cancel);
     }

@@ -60,9 +60,9 @@ private:
     Task<Completion> compare_and_write(Cdb cdb, const Request& request);
     Task<Completion> write_same(Cdb cdb, const Request& request);
     Task<Completion> unmap(Cdb cdb, const Request& request);
-    Task<Completion> synchronize(Cdb cdb, const Request& request);
-    Task<Completion> format(Cdb cdb, const Request& request);
-    Task<Completion> start_stop(Cdb cdb, const Request& request);
+    Task<Completion> synchronize(const Cdb& cdb, const Request& request);
+    Task<Completion> format(const Cdb& cdb, const Request& request);
+    Task<Completion> start_stop(const Cdb& cdb, const Request& request);
     Task<Completion> lba_status(Cdb cdb, const Request& request);
     Task<Completion> reserve_in(Cdb cdb, const Request& request);
     Task<Completion> reserve_out(Cdb cdb, const Request& request);
@@ -71,6 +71,8 @@ private:
     Completion read_capacity_10(const Request& request) const;
     Completion read_capacity_16(const Cdb& cdb, const Request& request) const;
 
+    /// Completes with what `work` comes to.
+    Task<Completion> after(Task<DiskResult<void>> work, const Request& request, u64 transferred);
     /// Writes what is offered, and flushes where `durable` asks for more than the disk does by itself.
     Task<DiskResult<void>> write_durably(const Request& request, u64 sector, SegmentList from, bool durable);
     /// Whether the blocks can be read.

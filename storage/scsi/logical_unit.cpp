@@ -54,18 +54,19 @@ Task<Completion> LogicalUnit::read_blocks(const Disk& disk, u64 sector, u64 byte
         }
     }
     u64 offered = total_bytes(request.data_in);
-    DiskResult<void> result;
-    if (offered == bytes) [[likely]] {
-        result = co_await disk.read(sector, request.data_in, request.cancel);
-    } else if (offered > bytes) {
-        auto part = part_of(request.data_in, bytes);
+    if (offered < bytes) [[unlikely]] {
+        co_return overrun(request);
+    }
+    SegmentList into = request.data_in;
+    std::unique_ptr<SegmentSlice> part;
+    if (offered > bytes) [[unlikely]] {
+        part = part_of(request.data_in, bytes);
         if (part == nullptr) {
             co_return failed(request, DiskError::io);
         }
-        result = co_await disk.read(sector, part->list(), request.cancel);
-    } else {
-        co_return overrun(request);
+        into = part->list();
     }
+    DiskResult<void> result = co_await disk.read(sector, into, request.cancel);
     co_return result ? succeed(request, bytes) : failed(request, result.error());
 }
 
