@@ -45,6 +45,29 @@ def memory_mib(pid):
     return 0
 
 
+def memory_of(command, uri):
+    """Memory of its own that a server with an idle client takes, in MiB."""
+    server = start(command)
+    try:
+        subprocess.run(['nbdinfo', '--size', uri], check=True, stdout=subprocess.DEVNULL)
+        return memory_mib(server.pid)
+    finally:
+        server.send_signal(signal.SIGKILL)
+        server.wait()
+
+
+def compare_memory():
+    """An export more, of an empty disk: in one process ours, a process each for the peers."""
+    exports, uri = 32, f'nbd+unix:///?socket={socket}'
+    more = [f'--export={number}=mem:{size}' for number in range(exports)]
+    one = memory_of(plain['undercroft'], uri)
+    many_exports = memory_of(plain['undercroft'][:-1] + more + plain['undercroft'][-1:], uri)
+    print(f'\nmemory of its own: undercroft {one * 1024:.0f} KiB, and {(many_exports - one) * 1024 / exports:.0f} KiB '
+          'an export more; ' + ', '.join(
+              f'{name} {memory_of(command, uri) * 1024:.0f} KiB each' for name, command in plain.items()
+              if name != 'undercroft'))
+
+
 def prepare():
     subprocess.run(['dd', 'if=/dev/urandom', f'of={folder}/raw', 'bs=1M', f'count={size >> 20}', 'status=none'], check=True)
     open(folder + '/word', 'w').write('a word')
@@ -120,5 +143,6 @@ try:
     prepare()
     compare('plain', plain)
     compare('encrypted', encrypted)
+    compare_memory()
 finally:
     shutil.rmtree(folder)
