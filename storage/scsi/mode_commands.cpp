@@ -252,7 +252,7 @@ Completion LogicalUnit::log_sense(const Cdb& cdb, const Request& request) const 
     } else if (page == LogPage::temperature) {
         // SPC-4 table 402: temperature, then reference temperature; both unknown.
         u16 count = first > 1 ? 0 : static_cast<u16>(2 - first);
-        begin(count * 6U);
+        begin(usize{count} * 6);
         for (u16 code = first; code < 2; ++code) {
             writer.put_part(LogParameterHeader{.code = code, .bytes = 2});
             writer.put_part(u8{0});

@@ -15,8 +15,9 @@ constexpr u8 lead_out = 0xaa;
 
 /// MSF of a block: two seconds before the first belong to it (MMC-6 4.2.4.5.1).
 u32 minutes_seconds_frames(u64 lba) {
+    constexpr u64 frames_per_minute = u64{60} * 75;
     u64 frames = lba + 150;
-    return static_cast<u32>(frames / (60 * 75) << 16 | frames / 75 % 60 << 8 | frames % 75);
+    return static_cast<u32>(frames / frames_per_minute << 16 | frames / 75 % 60 << 8 | frames % 75);
 }
 u32 address_of(u64 lba, bool as_msf) { return as_msf ? minutes_seconds_frames(lba) : static_cast<u32>(lba); }
 

@@ -47,7 +47,7 @@ u64 OpticalUnit::blocks() const {
 }
 
 bool OpticalUnit::is_dvd() const {
-    constexpr u64 cd_blocks_max = 80 * 60 * 75;  // of 80 minutes
+    constexpr u64 cd_blocks_max = u64{80} * 60 * 75;  // of 80 minutes
     return blocks() > cd_blocks_max;
 }
 

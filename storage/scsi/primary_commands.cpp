@@ -312,9 +312,9 @@ Completion LogicalUnit::report_task_management(const Cdb& cdb, const Request& re
     constexpr u8 functions[] = {0x80 | 0x40 | 0x10 | 0x08 | 0x04 | 0x02, 0x02 | 0x01};
     bool extended = (cdb[2] & 0x80) != 0;
     struct {
-        u8 functions[2];
+        u8 functions[2] = {};
         u8 reserved = 0;
-        u8 additional_bytes;
+        u8 additional_bytes = 0;
         u8 timeouts[12] = {};  // none told
     } data{.functions = {functions[0], functions[1]}, .additional_bytes = extended ? u8{12} : u8{0}};
     static_assert(sizeof(data) == 16);
