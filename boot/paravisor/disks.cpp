@@ -141,11 +141,6 @@ void Disks::configure(const FirmwareConfig& firmware) {
             errors.push_back(
                 {controller.path + ".protocol", "this image shows its guest NVME, VIRTIO_BLK, IDE and FLOPPY only"});
         }
-        for (const LunConfig& lun : controller.luns) {
-            if (lun.is_dvd && controller.protocol == StorageProtocol::ide) {
-                errors.push_back({lun.path + ".is_dvd", "this image has no DVD drives on IDE"});
-            }
-        }
     }
     if (!errors.empty()) {
         refuse(errors);

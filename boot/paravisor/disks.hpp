@@ -88,6 +88,8 @@ private:
                                                               GuestMachine& machine);
     Task<Result<Disk, ConfigError>> open_lun(const LunConfig& lun);
     // legacy_disks.cpp: what has had its ports and interrupts since before PCI.
+    Task<Result<void, ConfigError>> add_dvd(ide::Controller& controller, const LunConfig& lun,
+                                            ide::DriveIdentity identity);
     static bool is_legacy(StorageProtocol protocol);
     Task<Result<void, ConfigError>> add_legacy(const StorageControllerConfig& config, GuestMachine& machine);
     Task<Result<void, ConfigError>> add_floppy(const StorageControllerConfig& config, GuestMachine& machine);

@@ -2,6 +2,7 @@
 #include "boot/paravisor/disks.hpp"
 #include "kernel/base/assert.hpp"
 #include "kernel/base/log.hpp"
+#include "storage/scsi/optical_unit.hpp"
 
 namespace undercroft::paravisor {
 
@@ -33,6 +34,28 @@ Task<Result<void, ConfigError>> Disks::add_floppy(const StorageControllerConfig&
     co_return Result<void, ConfigError>{};
 }
 
+Task<Result<void, ConfigError>> Disks::add_dvd(ide::Controller& controller, const LunConfig& lun,
+                                               ide::DriveIdentity identity) {
+    scsi::OpticalUnitConfig unit{.is_atapi = true};
+    if (!std::holds_alternative<EmptyDriveConfig>(lun.disk.kind)) {
+        Disk disk = CO_TRY(co_await open_lun(lun));
+        if (!scsi::OpticalUnit::is_medium(disk)) {
+            co_return std::unexpected(ConfigError{lun.path, "has sectors of " + decimal(disk.sector_size()) +
+                                                                " bytes; a DVD has up to 2048"});
+        }
+        unit.medium = disk;
+    }
+    unit.identity.serial = identity.serial;
+    if (lun.model_number.empty()) {
+        identity.model = "Undercroft DVD-ROM";
+    }
+    ASSERT(controller
+               .attach_packet(lun.channel, lun.location, std::make_shared<scsi::OpticalUnit>(std::move(unit)),
+                              std::move(identity))
+               .has_value());
+    co_return Result<void, ConfigError>{};
+}
+
 /// The two channels are asked on different processors where there are two.
 Task<Result<void, ConfigError>> Disks::add_ide(const StorageControllerConfig& config, GuestMachine& machine) {
     ide_interrupts_[0] = machine.platform().isa_interrupt(ata::primary_irq);
@@ -46,11 +69,15 @@ Task<Result<void, ConfigError>> Disks::add_ide(const StorageControllerConfig& co
         co_return std::unexpected(ConfigError{config.path, "there is no memory for an IDE controller"});
     }
     for (const LunConfig& lun : config.luns) {
-        Disk disk = CO_TRY(co_await open_lun(lun));
         ide::DriveIdentity identity;
         identity.serial =
             lun.serial_number.empty() ? "UC000" + decimal(2 * lun.channel + lun.location) : lun.serial_number;
         identity.model = lun.model_number.empty() ? identity.model : lun.model_number;
+        if (lun.is_dvd) {
+            CO_TRY(co_await add_dvd(**made, lun, std::move(identity)));
+            continue;
+        }
+        Disk disk = CO_TRY(co_await open_lun(lun));
         if (!(*made)->attach_disk(lun.channel, lun.location, disk, std::move(identity))) {
             co_return std::unexpected(
                 ConfigError{lun.path, "has sectors of " + decimal(disk.sector_size()) + " bytes; IDE has up to 4096"});

@@ -175,6 +175,9 @@ void Channel::offer_block(Drive& drive, bool with_interrupt) {
 /// The guest has taken or brought the whole block.
 void Channel::end_block() {
     Drive& drive = *drives_[active_];
+    if (operation_.action == Action::packet) {
+        return end_packet_block(drive);
+    }
     bool buffer_is_done = buffer_at_ == buffer_bytes_;
     if (!buffer_is_done) {
         return offer_block(drive, true);

@@ -74,7 +74,7 @@ private:
         bus_master,       ///< the guest has to start the bus master
         working,          ///< the executor has it
     };
-    enum class Action : u8 { read, write, verify, flush, trim };
+    enum class Action : u8 { read, write, verify, flush, trim, packet };
     enum class Job : u8 { none, reset, step, int13 };
 
     /// The command that is under way.
@@ -87,6 +87,16 @@ private:
         u64 lba = 0;
         u64 sectors_left = 0;                       ///< TRIM: blocks of ranges
         PowerMode power_after = PowerMode::active;  ///< a flush
+    };
+    /// Of a packet command: what was sent, and how far it is.
+    struct Packet {
+        std::array<std::byte, 12> cdb = {};
+        bool has_cdb = false;
+        usize out_bytes = 0;    ///< of parameters that the guest brings first
+        usize block_limit = 0;  ///< bytes of one block of data
+        u32 blocks_left = 0;    ///< of a long READ, behind what the buffer holds
+        u32 next_block = 0;
+        std::optional<scsi::Completion> sense;  ///< of the command before, for REQUEST SENSE
     };
     struct Transfer;  // how a data command moves what; see commands.cpp
     class Step;       // one access to a disk: its token and its deadline
@@ -121,6 +131,17 @@ private:
     void begin_step();
     void wait_for_bus_master();
     void expect_data(Drive& drive, bool with_interrupt);
+
+    // Packet commands (packet.cpp); the first ones with the lock held.
+    void start_packet(Drive& drive);
+    bool run_packet_immediate(Drive& drive, u8 opcode);
+    void offer_packet_block(Drive& drive, bool to_guest);
+    void end_packet_block(Drive& drive);
+    void complete_packet(Drive& drive, const scsi::Completion& completion);
+    bool answer_sense(scsi::Completion& completion);
+    Task<DiskResult<void>> run_packet(const Drive& drive, CancelToken token);
+    void finish_packet(Drive& drive, bool was_cancelled);
+    void take_cdb();
 
     // Data between guest and buffer; all with the lock held.
     usize move_data(std::byte* into, const std::byte* from, usize bytes);
@@ -171,6 +192,9 @@ private:
     Phase phase_ = Phase::idle;
     usize active_ = 0;  // the drive whose command is under way
     Operation operation_;
+    Packet packet_;
+    scsi::Completion packet_outcome_;
+    bool reset_keeps_selection_ = false;
     std::unique_ptr<std::byte[]> buffer_;
     usize buffer_bytes_ = 0;  // that hold data, or will
     usize buffer_at_ = 0;     // what the guest has taken or brought

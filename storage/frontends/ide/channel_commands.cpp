@@ -32,6 +32,12 @@ void Channel::start_command(u8 opcode) {
         drive->interrupt_pending = false;
         update_line();
     }
+    bool resets =
+        drive != nullptr && drive->is_packet() && static_cast<ata::Command>(opcode) == ata::Command::device_reset;
+    if (resets && !reset_wanted_ && !closed_ && (phase_ == Phase::idle || active_ == selected_)) {
+        reset_keeps_selection_ = true;
+        return begin_reset();
+    }
     if (phase_ != Phase::idle || reset_wanted_ || closed_) {
         return;
     }
@@ -43,7 +49,7 @@ void Channel::start_command(u8 opcode) {
     }
     active_ = selected_;
     drive->file.error = 0;
-    if (!start_transfer(*drive, opcode)) {
+    if (drive->is_packet() ? !run_packet_immediate(*drive, opcode) : !start_transfer(*drive, opcode)) {
         run_immediate(*drive, opcode);
     }
 }
@@ -133,6 +139,10 @@ void Channel::begin_step() {
 }
 
 void Channel::start_flush(Drive& drive, PowerMode power_after) {
+    if (drive.is_packet()) {
+        drive.power = power_after;
+        return complete(drive);
+    }
     operation_ = {.action = Action::flush, .power_after = power_after};
     begin_operation(drive);
 }
@@ -205,7 +215,7 @@ void Channel::change_features(Drive& drive) {
     if (!drive.set_features()) {
         return abort_command(drive);
     }
-    if (had_cache && !drive.write_cache) {
+    if (had_cache && !drive.write_cache && !drive.is_packet()) {
         return start_flush(drive, drive.power);
     }
     complete(drive);

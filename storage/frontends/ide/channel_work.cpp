@@ -146,7 +146,10 @@ void Channel::finish_reset() {
     cancel_wanted_ = false;
     int13_wanted_.reset();
     phase_ = Phase::idle;
-    selected_ = 0;
+    if (!std::exchange(reset_keeps_selection_, false)) {
+        selected_ = 0;
+    }
+    packet_ = {};
     for (const std::unique_ptr<Drive>& drive : drives_) {
         if (drive != nullptr) {
             drive->reset();
@@ -166,6 +169,9 @@ Task<void> Channel::run_step() {
 
 Task<DiskResult<void>> Channel::run_bounded(const Drive& drive) {
     Step step(*this);
+    if (operation_.action == Action::packet) {
+        co_return step.judge(co_await run_packet(drive, step.token()));
+    }
     if (operation_.action == Action::trim) {
         co_return step.judge(co_await run_trim(drive, step.token()));
     }
@@ -275,6 +281,9 @@ void Channel::finish_step(Drive& drive, DiskResult<void> outcome) {
     bool was_stopped = cancel_wanted_ && !outcome && outcome.error() == DiskError::cancelled;
     cancel_wanted_ = false;
     resume_guests();
+    if (operation_.action == Action::packet) {
+        return finish_packet(drive, !outcome);
+    }
     if (was_stopped) {
         return wait_for_bus_master();
     }

@@ -52,6 +52,18 @@ Result<void> Controller::attach_disk(usize channel, usize place, Disk disk, Driv
     return {};
 }
 
+Result<void> Controller::attach_packet(usize channel, usize place, std::shared_ptr<scsi::LogicalUnit> unit,
+                                       DriveIdentity identity) {
+    if (channel >= channels || place >= Channel::drives_max || unit == nullptr) {
+        return fail(Error::invalid_argument);
+    }
+    if (std::exchange(has_drive_[channel][place], true)) {
+        return fail(Error::busy);
+    }
+    channels_[channel].attach(place, std::make_unique<Drive>(std::move(unit), std::move(identity), place == 1));
+    return {};
+}
+
 Result<void> Controller::add_to(GuestBus& bus) {
     constexpr u32 command_ports = 8;
     constexpr u32 int13_ports = 4;

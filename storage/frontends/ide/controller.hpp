@@ -35,6 +35,9 @@ public:
     /// Puts a disk at `place` (0 or 1) of `channel` (0 or 1). `invalid_argument` for a sector size other than 512 to
     /// 4096 bytes, `busy` where there is a drive. Before the guest runs.
     Result<void> attach_disk(usize channel, usize place, Disk disk, DriveIdentity identity);
+    /// As `attach_disk`, a packet device.
+    Result<void> attach_packet(usize channel, usize place, std::shared_ptr<scsi::LogicalUnit> unit,
+                               DriveIdentity identity);
     /// Registers the channels' ports.
     Result<void> add_to(GuestBus& bus);
     /// Ends what is under way. Both channels must be on the calling executor.

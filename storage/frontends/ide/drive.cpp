@@ -20,11 +20,16 @@ u8 high(u16 value) { return static_cast<u8>(value >> 8); }
 Drive::Drive(Disk disk, DriveIdentity identity, bool is_second)
     : disk_(std::move(disk)), identity_(std::move(identity)), is_second_(is_second) {
     u64 per_cylinder = u64{geometry_.heads} * geometry_.sectors_per_track;
-    geometry_.cylinders = static_cast<u32>(std::clamp<u64>(disk_.sector_count() / per_cylinder, 1, cylinders_max));
+    geometry_.cylinders = static_cast<u32>(std::clamp<u64>(disk_->sector_count() / per_cylinder, 1, cylinders_max));
     set_signature();
 }
 
-u64 Drive::sector_count() const { return std::min(disk_.sector_count(), sectors_48_max); }
+Drive::Drive(std::shared_ptr<scsi::LogicalUnit> unit, DriveIdentity identity, bool is_second)
+    : unit_(std::move(unit)), identity_(std::move(identity)), is_second_(is_second) {
+    set_signature();
+}
+
+u64 Drive::sector_count() const { return std::min(disk_->sector_count(), sectors_48_max); }
 
 void Drive::set_status(u8 status, u8 error) {
     file.status = status;
@@ -34,10 +39,11 @@ void Drive::set_status(u8 status, u8 error) {
 void Drive::set_signature() {
     file.count = 1;
     file.lba_low = 1;
-    file.lba_mid = 0;
-    file.lba_high = 0;
+    file.lba_mid = is_packet() ? ata::packet_signature_mid : 0;
+    file.lba_high = is_packet() ? ata::packet_signature_high : 0;
     file.device = 0;
-    set_status(ata::status_bit::ready | ata::status_bit::seek_complete, ata::diagnostic_passed);
+    u8 ready = ata::status_bit::ready | ata::status_bit::seek_complete;
+    set_status(is_packet() ? u8{0} : ready, ata::diagnostic_passed);
 }
 
 void Drive::reset() {
@@ -163,14 +169,52 @@ void seal_identify(std::span<std::byte, ata::identify_bytes> data) {
 void Drive::build_identify(std::span<std::byte, ata::identify_bytes> into) const {
     Le<u16> words[ata::identify_bytes / 2] = {};
     words[ata::identify_word::general] = 0x0040;  // a disk that stays where it is
-    put_text(std::span(words).subspan(ata::identify_word::serial, 10), identity_.serial);
-    put_text(std::span(words).subspan(ata::identify_word::firmware, 4), identity_.firmware);
-    put_text(std::span(words).subspan(ata::identify_word::model, 20), identity_.model);
+    identify_texts(words);
     identify_geometry(words);
     identify_commands(words);
     identify_sizes(words);
     std::memcpy(into.data(), words, sizeof(words));
     seal_identify(into);
+}
+
+void Drive::identify_texts(std::span<Le<u16>> words) const {
+    put_text(words.subspan(ata::identify_word::serial, 10), identity_.serial);
+    put_text(words.subspan(ata::identify_word::firmware, 4), identity_.firmware);
+    put_text(words.subspan(ata::identify_word::model, 20), identity_.model);
+}
+
+/// ATA/ATAPI-7 6.17.
+void Drive::build_packet_identify(std::span<std::byte, ata::identify_bytes> into) const {
+    Le<u16> words[ata::identify_bytes / 2] = {};
+    words[ata::identify_word::general] = 0x85C0;  // packets of 12 bytes, CD-ROM, removable, DRQ within 50 us
+    identify_texts(words);
+    words[ata::identify_word::capabilities] = 0x0F00;  // IORDY, LBA, DMA
+    identify_modes(words);
+    words[ata::identify_word::major_version] = 0x01F0;  // ATA/ATAPI-4 to -8
+    // NOP, DEVICE RESET, power management, PACKET.
+    u16 commands = (1u << 14) | (1u << 9) | (1u << 3) | (1u << 4);
+    for (usize first : {ata::identify_word::commands_supported, ata::identify_word::commands_enabled}) {
+        words[first] = commands;
+        words[first + 1] = 0x4000;
+        words[first + 2] = 0x4000;
+    }
+    words[ata::identify_word::reset_result] = is_second_ ? 0x6B00 : 0x600B;
+    std::memcpy(into.data(), words, sizeof(words));
+    seal_identify(into);
+}
+
+void Drive::identify_modes(std::span<Le<u16>> words) const {
+    words[ata::identify_word::capabilities_2] = 0x4000;
+    words[ata::identify_word::pio_timing] = 0x0200;
+    words[ata::identify_word::validity] = 0x0007;
+    u8 kind = transfer_mode_ & ata::transfer_mode::kind_mask;
+    u16 selected = static_cast<u16>(0x0100u << (transfer_mode_ & 7u));
+    words[ata::identify_word::multiword_dma] = 0x0007 | (kind == ata::transfer_mode::multiword_dma ? selected : 0);
+    words[ata::identify_word::ultra_dma] = 0x0007 | (kind == ata::transfer_mode::ultra_dma ? selected : 0);
+    words[ata::identify_word::pio_modes] = 0x0003;
+    for (usize index = 0; index < 4; ++index) {
+        words[ata::identify_word::cycle_times + index] = 120;
+    }
 }
 
 void Drive::identify_geometry(std::span<Le<u16>> words) const {
@@ -192,22 +236,12 @@ void Drive::identify_commands(std::span<Le<u16>> words) const {
     words[ata::identify_word::multiple_max] = 0x8000 | multiple_max;
     words[ata::identify_word::multiple_now] = multiple == 0 ? 0 : static_cast<u16>(0x0100 | multiple);
     words[ata::identify_word::capabilities] = 0x2F00;  // standard standby timers, IORDY, LBA, DMA
-    words[ata::identify_word::capabilities_2] = 0x4000;
-    words[ata::identify_word::pio_timing] = 0x0200;
-    words[ata::identify_word::validity] = 0x0007;
-    u8 kind = transfer_mode_ & ata::transfer_mode::kind_mask;
-    u16 selected = static_cast<u16>(0x0100u << (transfer_mode_ & 7u));
-    words[ata::identify_word::multiword_dma] = 0x0007 | (kind == ata::transfer_mode::multiword_dma ? selected : 0);
-    words[ata::identify_word::ultra_dma] = 0x0007 | (kind == ata::transfer_mode::ultra_dma ? selected : 0);
-    words[ata::identify_word::pio_modes] = 0x0003;
-    for (usize index = 0; index < 4; ++index) {
-        words[ata::identify_word::cycle_times + index] = 120;
-    }
+    identify_modes(words);
     words[ata::identify_word::major_version] = 0x03F0;  // ATA/ATAPI-4 to ACS-2
     // 82: NOP, look-ahead, write cache, power management, SMART. 83: FLUSH CACHE (EXT), 48-bit. 84: FUA EXT, name.
     u16 first = (1u << 14) | (1u << 6) | (1u << 5) | (1u << 3) | (1u << 0);
     u16 second = (1u << 14) | (1u << 13) | (1u << 12) | (1u << 10);
-    u16 third = (1u << 14) | (1u << 6) | (disk_.facts().id ? 1u << 8 : 0u);
+    u16 third = (1u << 14) | (1u << 6) | (disk_->facts().id ? 1u << 8 : 0u);
     words[ata::identify_word::commands_supported] = first;
     words[ata::identify_word::commands_supported + 1] = second;
     words[ata::identify_word::commands_supported + 2] = third;
@@ -217,10 +251,10 @@ void Drive::identify_commands(std::span<Le<u16>> words) const {
     words[ata::identify_word::commands_enabled + 2] = third;
     // Device 0: passed its diagnostics, and no device 1 disturbed it. Device 1: passed, and said so.
     words[ata::identify_word::reset_result] = is_second_ ? 0x6B00 : 0x600B;
-    if (disk_.facts().unmap != UnmapBehavior::ignored) {
+    if (disk_->facts().unmap != UnmapBehavior::ignored) {
         words[ata::identify_word::trim_support] = 0x0001;
         words[ata::identify_word::trim_blocks_max] = trim_blocks_max;
-        if (disk_.facts().unmap == UnmapBehavior::zeroes) {
+        if (disk_->facts().unmap == UnmapBehavior::zeroes) {
             words[ata::identify_word::additional] = 0x4020;  // trimmed sectors read alike, and as zeros
         }
     }
@@ -235,7 +269,7 @@ void Drive::identify_sizes(std::span<Le<u16>> words) const {
         words[ata::identify_word::sectors_48 + index] = static_cast<u16>(sectors >> (16 * index));
     }
     u32 size = sector_size();
-    u32 physical = disk_.facts().physical_sector_size;
+    u32 physical = disk_->facts().physical_sector_size;
     u16 sizes = 0x4000;
     if (physical > size) {
         sizes |= static_cast<u16>(0x2000 | std::countr_zero(physical / size));
@@ -247,9 +281,9 @@ void Drive::identify_sizes(std::span<Le<u16>> words) const {
     }
     words[ata::identify_word::sector_sizes] = sizes;
     words[ata::identify_word::rotation_rate] = 1;  // it does not rotate
-    if (disk_.facts().id) {
+    if (disk_->facts().id) {
         // NAA 5 with a company id of zeros: the last bits of the disk's own id.
-        const auto& id = *disk_.facts().id;
+        const auto& id = *disk_->facts().id;
         u64 name = 0;
         for (usize index = 8; index < 16; ++index) {
             name = (name << 8) | static_cast<u8>(id[index]);

@@ -9,6 +9,7 @@
 
 #include "kernel/spec/ata.hpp"
 #include "storage/disk.hpp"
+#include "storage/scsi/logical_unit.hpp"
 
 namespace undercroft::ide {
 
@@ -49,6 +50,8 @@ public:
     static constexpr u16 trim_blocks_max = 8;
 
     Drive(Disk disk, DriveIdentity identity, bool is_second);
+    /// A packet (ATAPI) device: `unit` carries out its commands.
+    Drive(std::shared_ptr<scsi::LogicalUnit> unit, DriveIdentity identity, bool is_second);
     Drive(const Drive&) = delete;
     Drive& operator=(const Drive&) = delete;
     virtual ~Drive() = default;
@@ -59,8 +62,11 @@ public:
     u16 multiple = 0;  ///< sectors of a block; 0: not set
     bool write_cache = true;
 
-    const Disk& disk() const { return disk_; }
-    u32 sector_size() const { return disk_.sector_size(); }
+    bool is_packet() const { return unit_ != nullptr; }
+    scsi::LogicalUnit& unit() const { return *unit_; }
+    /// Not of a packet device.
+    const Disk& disk() const { return *disk_; }
+    u32 sector_size() const { return disk_->sector_size(); }
     /// Sectors that the protocol can reach.
     u64 sector_count() const;
 
@@ -85,13 +91,17 @@ public:
     bool set_multiple();
 
     void build_identify(std::span<std::byte, ata::identify_bytes> into) const;
+    void build_packet_identify(std::span<std::byte, ata::identify_bytes> into) const;
 
 private:
+    void identify_texts(std::span<Le<u16>> words) const;
+    void identify_modes(std::span<Le<u16>> words) const;
     void identify_geometry(std::span<Le<u16>> words) const;
     void identify_commands(std::span<Le<u16>> words) const;
     void identify_sizes(std::span<Le<u16>> words) const;
 
-    Disk disk_;
+    std::optional<Disk> disk_;
+    std::shared_ptr<scsi::LogicalUnit> unit_;
     DriveIdentity identity_;
     bool is_second_;
     Geometry geometry_;

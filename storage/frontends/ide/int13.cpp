@@ -1,6 +1,6 @@
 // The enlightened INT 13h: one port write for a whole access to a disk. The processor that wrote does not run its guest
 // until the access is over, so the write has been the access. No interrupt is raised, and nIEN stays as it is.
-// Left out: commands other than those that move data by bus master.
+// Left out: commands other than those that move data by bus master, and optical drives.
 #include "storage/frontends/ide/channel.hpp"
 
 namespace undercroft::ide {
@@ -105,7 +105,7 @@ Drive* Channel::select_for_int13(const ata::Int13Packet& packet) {
     active_ = selected_;
     update_line();
     Drive* drive = selected();
-    if (drive == nullptr || drive->power == PowerMode::sleep) {
+    if (drive == nullptr || drive->is_packet() || drive->power == PowerMode::sleep) {
         return nullptr;
     }
     drive->power = PowerMode::active;
