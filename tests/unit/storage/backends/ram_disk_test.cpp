@@ -87,4 +87,17 @@ TEST_CASE("block status of a huge hole comes in bounded steps") {
     CHECK(status->sectors >= RamDisk::chunk_bytes / 512);
 }
 
+TEST_CASE("a read-only RAM disk refuses every change by itself, without the handle's check") {
+    RamFixture fixture({.sectors = 8, .read_only = true, .id = {}});
+    std::byte byte[512] = {};
+    MemorySegment segment{.data = byte, .size = sizeof(byte)};
+    auto& processors = fixture.processors;
+    CHECK(processors.run(fixture.ram->write(0, {&segment, 1}, ForceUnitAccess::no, {})).error() ==
+          DiskError::read_only);
+    CHECK(processors.run(fixture.ram->unmap({.start = 0, .count = 1}, {})).error() == DiskError::read_only);
+    CHECK(processors.run(fixture.ram->write_zeroes({.start = 0, .count = 1}, true, ForceUnitAccess::no, {})).error() ==
+          DiskError::read_only);
+    CHECK(processors.run(fixture.ram->read(8, {&segment, 1}, {})).error() == DiskError::illegal_block);
+}
+
 }  // namespace undercroft
