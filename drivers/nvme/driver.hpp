@@ -153,6 +153,7 @@ private:
     Task<void> event_loop();
     Task<void> handle_event(EventResult event);
     Task<void> rescan_loop();
+    Task<Result<NamespaceFacts>> identify_patiently(u32 id);
     Task<void> rescan();
 
     struct RecoveryWork : Work {

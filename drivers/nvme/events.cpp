@@ -59,15 +59,33 @@ Task<void> Driver::rescan_loop() {
     }
 }
 
-/// Identifies every open namespace anew.
+/// Asks until there is an answer that makes sense, a few times: a controller that is busy with what it has just
+/// announced may have none for a moment.
+Task<Result<NamespaceFacts>> Driver::identify_patiently(u32 id) {
+    Result<NamespaceFacts> facts = co_await identify_namespace(id);
+    for (u32 attempt = 1; !facts && attempt < options_.attempts_max && state() == State::running; ++attempt) {
+        Result<void> slept = co_await sleep_for(options_.retry_delay_ns, queue_tasks_.token());
+        if (slept.error() == Error::cancelled) {
+            break;
+        }
+        facts = co_await identify_namespace(id);
+    }
+    co_return facts;
+}
+
+/// Identifies every open namespace anew. One that is not there, or is nonsense, each time that it was asked for is gone;
+/// one that could not be asked for stays as it was.
 Task<void> Driver::rescan() {
     // By index: nothing is ever removed from the list, but `open_namespace` may add to it meanwhile.
     for (usize index = 0; index < namespaces_.size() && state() == State::running; ++index) {
         std::shared_ptr<Namespace> name_space = namespaces_[index];
-        Result<NamespaceFacts> facts = co_await identify_namespace(name_space->id());
+        Result<NamespaceFacts> facts = co_await identify_patiently(name_space->id());
         if (facts || facts.error() == Error::not_found || facts.error() == Error::unsupported ||
             facts.error() == Error::malformed) {
             name_space->update(facts);
+        } else {
+            log_warning("nvme: namespace %u cannot be identified anew (%s) and stays as it was", name_space->id(),
+                        to_string(facts.error()));
         }
     }
 }

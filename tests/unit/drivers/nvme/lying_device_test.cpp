@@ -412,6 +412,41 @@ TEST_CASE("events: a changed namespace is identified anew, garbage is read and f
     REQUIRE(rig.fake.commands_seen - before < 30);
 }
 
+TEST_CASE("a namespace that cannot be identified for a moment is asked for again, and not dropped") {
+    for (bool is_absent : {false, true}) {
+        for (int failures : {1, 2, 1000}) {
+            CAPTURE(is_absent, failures);
+            Rig rig;
+            REQUIRE(rig.open().has_value());
+            rig.fake.name_space.size_blocks = 200;
+            int identifies = 0;
+            rig.fake.judge = [&](u16 queue, const nvme::SubmissionEntry& entry) {
+                bool is_identify = queue == 0 && entry.opcode == static_cast<u8>(nvme::AdminOpcode::identify);
+                bool fails = is_identify && identifies++ < failures;
+                if (is_identify && is_absent) {
+                    rig.fake.name_space.size_blocks = fails ? 0 : 200;
+                }
+                return fails && !is_absent ? Verdict{.fate = Fate::fail} : Verdict{};
+            };
+            REQUIRE(rig.fake.send_event(nvme::EventResult::make(nvme::EventType::notice, 0, 4)));
+            (void)rig.run(pause(2 * nanoseconds_per_second));
+            bool is_known = failures < static_cast<int>(rig.options.attempts_max);
+            REQUIRE(rig.disk->sector_count() == (is_known ? 200u : is_absent ? 0u : 256u));
+        }
+    }
+}
+
+TEST_CASE("the disk checks the range of block status itself: it may have shrunk since the handle looked") {
+    Rig rig;
+    REQUIRE(rig.open().has_value());
+    rig.disk.reset();
+    std::shared_ptr<NvmeDisk> disk = NvmeDisk::create(rig.run(rig.driver->open_namespace(1)).value());
+    REQUIRE(rig.run(disk->block_status({.start = 0, .count = 256}, {})).value().sectors == 256);
+    REQUIRE(rig.run(disk->block_status({.start = 1, .count = 256}, {})).error() == DiskError::illegal_block);
+    REQUIRE(rig.run(disk->block_status({.start = 257, .count = 1}, {})).error() == DiskError::illegal_block);
+    REQUIRE(rig.run(disk->block_status({.start = ~u64{0}, .count = 2}, {})).error() == DiskError::illegal_block);
+}
+
 TEST_CASE("a cancelled request ends; a command that the device has is waited for") {
     Rig rig;
     REQUIRE(rig.open().has_value());
