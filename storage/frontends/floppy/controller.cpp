@@ -128,7 +128,9 @@ void Controller::write_port(u16 port, AccessSize, u64 value) {
         rate_ = byte & fdc::rate_mask;
         if ((byte & fdc::rate_reset_bit) != 0) {  // clears itself
             enter_reset();
-            leave_reset();
+            if ((output_ & fdc::output_bit::not_reset) != 0) {
+                leave_reset();
+            }
         }
         break;
     case fdc::register_offset::data:
@@ -180,6 +182,7 @@ void Controller::leave_reset() {
         return;
     }
     phase_ = Phase::command;
+    command_count_ = result_count_ = 0;
     if ((configure_ & fdc::configure_bit::polling_off) != 0) {
         return;
     }

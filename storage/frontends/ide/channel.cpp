@@ -148,7 +148,7 @@ void Channel::write_register(u16 offset, u8 value) {
 usize Channel::move_data(std::byte* into, const std::byte* from, usize bytes) {
     usize moved = 0;
     Phase direction = into != nullptr ? Phase::data_to_guest : Phase::data_from_guest;
-    while (moved < bytes && phase_ == direction && active_ == selected_) {
+    while (moved < bytes && phase_ == direction && active_ == selected_ && !reset_wanted_) {
         usize piece = std::min(bytes - moved, block_end_ - buffer_at_);
         if (into != nullptr) {
             std::memcpy(into + moved, buffer_.get() + buffer_at_, piece);

@@ -143,6 +143,7 @@ Task<void> Channel::run() {
 void Channel::finish_reset() {
     SpinlockGuard guard(lock_);
     reset_wanted_ = false;
+    step_wanted_ = false;
     cancel_wanted_ = false;
     int13_wanted_.reset();
     phase_ = Phase::idle;

@@ -336,6 +336,15 @@ TEST_CASE("Floppy: a reset forgets what a disk still does, and no memory is writ
     CHECK(fdc.result()[1] == 0x20);
 }
 
+TEST_CASE("Floppy: a reset by the data rate register does not end one by the output register") {
+    Fdc fdc;
+    out8(fdc.bus, 0x3F2, 0x00);
+    out8(fdc.bus, 0x3F4, 0x80);
+    CHECK(fdc.status() == 0x00);
+    out8(fdc.bus, 0x3F2, 0x0C);
+    CHECK(fdc.status() == 0x80);
+}
+
 TEST_CASE("Floppy: the FIFO takes no more than a command and gives no more than a result") {
     Fdc fdc;
     fdc.reset();

@@ -44,6 +44,18 @@ TEST_CASE("IDE: a software reset cancels what is under way") {
     CHECK(ide.alternate() == 0x50);
 }
 
+TEST_CASE("IDE: data that come while SRST is set start nothing after it") {
+    IdeFixture ide;
+    ide.command(0x30, 0, 1);
+    out8(ide.bus, 0x3F6, 0x04);
+    ide.write_data(IdeFixture::pattern(512, 1));
+    CHECK(ide.alternate() == 0x80);
+    out8(ide.bus, 0x3F6, 0x00);
+    ide.settle();
+    CHECK(ide.alternate() == 0x50);
+    CHECK(ide.disk->writes == 0);
+}
+
 TEST_CASE("IDE: who stops the bus master waits until the memory is its own again") {
     IdeFixture ide;
     ide.fill_disk(0, IdeFixture::pattern(1024, 1));
