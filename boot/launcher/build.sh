@@ -6,11 +6,11 @@ help_build() {
 Usage: ./undercroft build [PRESET]...
 
 Installs what is missing, builds newlib, mbedTLS and Zydis once, then the given presets of CMakePresets.json
-(image, host, host-asan, host-fuzz; without one: image). What was built is kept under build/.
+(image, host, host-asan; without one: image). What was built is kept under build/.
 TEXT
 }
 
-presets=(image host host-asan host-fuzz)
+presets=(image host host-asan)
 
 # build_presets NAME...: everything that leads to build/NAME. Safe to call from several launchers at once.
 build_presets() {
@@ -43,10 +43,9 @@ build_preset() {
 
 # run_ninja PRESET LOG: a build that is up to date is silent; on a terminal the progress is one moving line, elsewhere every tenth step.
 run_ninja() {
-    local terminal=0 target=all
+    local terminal=0
     [[ -t 2 ]] && terminal=1
-    [[ $1 == host-fuzz ]] && target=fuzz_targets
-    NINJA_STATUS='[%f/%t] ' nice ninja -C "$build/$1" "$target" 2>&1 | tee "$2" | awk -v preset="$1" -v terminal="$terminal" '
+    NINJA_STATUS='[%f/%t] ' nice ninja -C "$build/$1" 2>&1 | tee "$2" | awk -v preset="$1" -v terminal="$terminal" '
         match($0, /^\[[1-9][0-9]*\/[0-9]+\]/) {
             if (!shown++) print "==> building " preset
             if (terminal) printf "\r    %s\033[K", substr($0, 1, 100)

@@ -34,7 +34,7 @@ verb_test() {
     fi
     local started=$SECONDS
     install_packages "${packages_build[@]}" "${packages_boot[@]}" "${packages_demo[@]}" "${packages_test[@]}"
-    build_presets image host-asan host-fuzz
+    build_presets image host-asan
     make_guest
     make_run_folder
     rm -rf "$test_log"
@@ -51,7 +51,7 @@ all_checks() {
     echo source/schema
     echo size/image
     host_programs | sed 's|.*/|host/|'
-    find "$build/host-fuzz/fuzz" -maxdepth 1 -type f -executable 2>/dev/null | sort | sed 's|.*/|fuzz/|'
+    find "$build/host-asan/fuzz" -maxdepth 1 -type f -executable 2>/dev/null | sort | sed 's|.*/|fuzz/|'
     for path in "$root"/tests/host/[0-9][0-9]-*.sh; do
         [[ -x $path ]] && echo "host-check/$(basename "$path" .sh)"
     done
@@ -181,11 +181,11 @@ check_host() {
 
 # check_fuzz TARGET: from the seeds in tests/fuzz/**/corpus/TARGET and with the words in TARGET.dict, if there are any. New inputs stay in build/.
 check_fuzz() {
-    local found=$build/host-fuzz/corpus/$1 seeds words status=0
+    local found=$build/host-asan/corpus/$1 seeds words status=0
     mkdir -p "$found" "$test_log/fuzz"
     mapfile -t seeds < <(find "$root/tests/fuzz" -type d -path "*/corpus/$1")
     mapfile -t words < <(find "$root/tests/fuzz" -name "$1.dict" -printf '-dict=%p\n')
-    cd "$test_log/fuzz" && nice "$build/host-fuzz/fuzz/$1" -max_total_time="$fuzz_seconds" -timeout=10 -rss_limit_mb=2048 \
+    cd "$test_log/fuzz" && nice "$build/host-asan/fuzz/$1" -max_total_time="$fuzz_seconds" -timeout=10 -rss_limit_mb=2048 \
         -print_final_stats=1 -artifact_prefix="$test_log/fuzz/$1-" "${words[@]}" "$found" "${seeds[@]}" || status=$?
     return "$status"
 }

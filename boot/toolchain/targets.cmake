@@ -58,7 +58,7 @@ endfunction()
 # share a process with the unit tests. `./undercroft test` runs every one of them.
 function(undercroft_test_program name)
     cmake_parse_arguments(PARSE_ARGV 1 arg "" "" "SOURCES;DEPENDS")
-    if(NOT UNDERCROFT_ENVIRONMENT STREQUAL "host" OR UNDERCROFT_SANITIZE STREQUAL "fuzz")
+    if(NOT UNDERCROFT_ENVIRONMENT STREQUAL "host")
         return()
     endif()
     add_executable(${name} ${arg_SOURCES} $<TARGET_OBJECTS:catch_main>)
@@ -69,11 +69,11 @@ function(undercroft_test_program name)
     undercroft_remember_dependencies(${name} ${arg_DEPENDS})
 endfunction()
 
-# undercroft_fuzz_target(<name> SOURCES ... [DEPENDS ...]): a libFuzzer program in fuzz/ (preset host-fuzz only).
+# undercroft_fuzz_target(<name> SOURCES ... [DEPENDS ...]): a libFuzzer program in fuzz/ (preset host-asan only).
 # A folder corpus/ beside the CMakeLists.txt, or corpus/<name>, holds seeds.
 function(undercroft_fuzz_target name)
     cmake_parse_arguments(PARSE_ARGV 1 arg "" "" "SOURCES;DEPENDS")
-    if(NOT UNDERCROFT_SANITIZE STREQUAL "fuzz")
+    if(NOT UNDERCROFT_SANITIZE STREQUAL "asan")
         return()
     endif()
     add_executable(${name} ${arg_SOURCES})
@@ -82,7 +82,6 @@ function(undercroft_fuzz_target name)
     target_link_options(${name} PRIVATE -fsanitize=fuzzer)
     target_link_libraries(${name} PRIVATE ${arg_DEPENDS} -Wl,-lstdc++)
     set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/fuzz)
-    add_dependencies(fuzz_targets ${name})
     undercroft_remember_dependencies(${name} ${arg_DEPENDS})
 endfunction()
 
@@ -144,12 +143,7 @@ function(undercroft_check_dependencies)
     endforeach()
 endfunction()
 
-# What `./undercroft test` builds of the preset host-fuzz: the targets and what they need, not the rest of the tree.
-if(UNDERCROFT_SANITIZE STREQUAL "fuzz")
-    add_custom_target(fuzz_targets)
-endif()
-
-if(UNDERCROFT_ENVIRONMENT STREQUAL "host" AND NOT UNDERCROFT_SANITIZE STREQUAL "fuzz")
+if(UNDERCROFT_ENVIRONMENT STREQUAL "host")
     # Catch2 reports a failed REQUIRE by an exception; nothing else here has them.
     add_library(catch_main OBJECT ${UNDERCROFT_ROOT}/tests/support/catch_main.cpp)
     target_compile_options(catch_main PRIVATE -fexceptions)

@@ -19,7 +19,7 @@ undercroft_third_party(zydis LIBRARIES lib/libzydis.a
                 ZYDIS_DISABLE_AVX512 ZYDIS_DISABLE_KNC)
 # Flags in pointers' top 16 bits do not survive at higher-half addresses. Its arithmetic on a null begin pointer is harmless.
 undercroft_third_party(rapidjson DEFINITIONS RAPIDJSON_48BITPOINTER_OPTIMIZATION=0)
-if(UNDERCROFT_SANITIZE MATCHES "asan|fuzz")
+if(UNDERCROFT_SANITIZE STREQUAL "asan")
     target_compile_options(rapidjson INTERFACE -fno-sanitize=pointer-overflow)
 endif()
 
