@@ -25,6 +25,8 @@ function(undercroft_image_flags)
     set(flags_file ${UNDERCROFT_ROOT}/boot/toolchain/image-flags.txt)
     set_property(DIRECTORY ${UNDERCROFT_ROOT} APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${flags_file})
     file(STRINGS ${flags_file} flags)
+    # Our own code is compiled for size, but for what undercroft_data_path names.
+    list(APPEND flags -Oz)
     # As clang does for C++ on Linux: newlib declares all it has, vsniprintf among it.
     list(APPEND flags -D_GNU_SOURCE)
     set_property(DIRECTORY ${UNDERCROFT_ROOT} APPEND PROPERTY COMPILE_OPTIONS

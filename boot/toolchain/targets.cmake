@@ -21,20 +21,20 @@ function(undercroft_library name)
     undercroft_remember_dependencies(${name} ${arg_DEPENDS})
 endfunction()
 
-# undercroft_small(<library>...): what is not on the data path; in the image its size counts, not its speed.
-function(undercroft_small)
-    if(UNDERCROFT_ENVIRONMENT STREQUAL "image")
-        foreach(library ${ARGN})
-            target_compile_options(${library} PRIVATE -Oz)
-        endforeach()
+# undercroft_data_path(<target or source>...): what runs for every request or exit. In the image it is compiled for speed, and the
+# rest for size: the image has a limit. Call it behind undercroft_library, in the same folder.
+function(undercroft_data_path)
+    if(NOT UNDERCROFT_ENVIRONMENT STREQUAL "image")
+        return()
     endif()
-endfunction()
-
-# undercroft_small_sources(<source>...): the same for some sources of this folder.
-function(undercroft_small_sources)
-    if(UNDERCROFT_ENVIRONMENT STREQUAL "image")
-        set_source_files_properties(${ARGN} PROPERTIES COMPILE_OPTIONS -Oz)
-    endif()
+    foreach(item ${ARGN})
+        if(TARGET ${item})
+            # Without SHELL: the option is dropped as one that is there already.
+            target_compile_options(${item} PRIVATE "SHELL:-O2")
+        else()
+            set_property(SOURCE ${item} APPEND PROPERTY COMPILE_OPTIONS -O2)
+        endif()
+    endforeach()
 endfunction()
 
 # undercroft_unit_test(SOURCES ... [DEPENDS ...]): adds to the one binary unit_tests (host only).
