@@ -21,6 +21,7 @@ with a small initrd, on a demonstration disk; its console is this terminal. Ctrl
   --timeout S       stop after S seconds (no limit)
   --console FILE    the guest's console goes to a file instead, without input
   --log FILE        Undercroft's own log (build/log/boot-TIME-PID.log)
+  --control PATH    a socket at which undercroft inspect looks into the image, or none (one that it finds by itself)
   --qemu-arg ARG    one more argument for QEMU; may be repeated
   --demo            make a file system, write, power off, boot again, read back, and decrypt the physical image with
                     software that is not ours; on a disk of its own
@@ -53,6 +54,7 @@ verb_boot() {
     option --timeout value 0
     option --console value
     option --log value
+    option --control value
     option --qemu-arg list
     option --demo flag
     option --no-build flag
@@ -157,6 +159,12 @@ configure_machine() {
         machine[log]=$build/log/boot-$(date +%Y%m%d-%H%M%S)-$$.log
         mkdir -p "$build/log"
         forget_old_logs
+    fi
+    machine[control]=${options[--control]#unix:}
+    if [[ -z ${machine[control]} && -z ${options[--dry-run]} ]]; then
+        machine[control]=$(control_path)
+    elif [[ ${machine[control]} == none ]]; then
+        machine[control]=
     fi
     if [[ -z ${options[--dry-run]} ]]; then
         machine[accel]=$(choose_accelerator "${machine[accel]}")

@@ -84,6 +84,7 @@ clean_up() {
         stop_child "$child"
     done
     [[ -n $run_folder ]] && rm -rf "$run_folder"
+    [[ -z ${machine[control]:-} ]] || rm -f "${machine[control]}"
     exit "$status"
 }
 trap clean_up EXIT

@@ -33,7 +33,7 @@ nested_kvm_works() {
     ((status == 33))
 }
 
-# qemu_command: sets the array `command` from the array `machine` (accel cpus memory config kernel initrd cmdline console log) and the
+# qemu_command: sets the array `command` from the array `machine` (accel cpus memory config kernel initrd cmdline console log control) and the
 # arrays `nvmes` (files), `keys` (NAME=FILE) and `qemu_arguments`.
 declare -A machine=()
 nvmes=() keys=() qemu_arguments=() command=()
@@ -54,6 +54,11 @@ qemu_command() {
         -fw_cfg "name=opt/undercroft/kernel,file=$(escape_commas "${machine[kernel]}")"
         -fw_cfg "name=opt/undercroft/cmdline,string=$(escape_commas "${machine[cmdline]}")"
     )
+    if [[ -n ${machine[control]:-} ]]; then
+        # A port of VTL2's own (drivers/uart/console_port.hpp), which the guest cannot reach.
+        command+=(-chardev "socket,id=control,server=on,wait=off,path=$(escape_commas "${machine[control]}")"
+            -device isa-serial,iobase=0x2e8,irq=5,chardev=control)
+    fi
     [[ -n ${machine[initrd]} ]] && command+=(-fw_cfg "name=opt/undercroft/initrd,file=$(escape_commas "${machine[initrd]}")")
     for key in "${keys[@]}"; do
         command+=(-fw_cfg "name=opt/undercroft/key/${key%%=*},file=$(escape_commas "${key#*=}")")
@@ -65,6 +70,21 @@ qemu_command() {
         )
     done
     command+=(-trace qemu_system_shutdown_request -d cpu_reset -D "${machine[trace]}" "${qemu_arguments[@]}")
+}
+
+# control_path: a socket for `undercroft inspect`, where that looks for them (hostsim/inspect/control_place.hpp); nothing where there can be none.
+control_path() {
+    local parent=${XDG_RUNTIME_DIR:-} folder
+    if [[ $parent == /* ]]; then
+        folder=$parent/undercroft
+    elif ((EUID == 0)); then
+        folder=/run/undercroft
+    else
+        folder=/tmp/undercroft-$EUID
+    fi
+    (umask 077 && mkdir "$folder" 2>/dev/null) || true
+    [[ -d $folder && ! -L $folder && -O $folder && $(stat -c %a "$folder") == 700 ]] && printf '%s/boot-%s.sock' "$folder" $$
+    return 0
 }
 
 # print_command: `command` as a shell takes it.

@@ -177,7 +177,34 @@ Task<Result<Disk, ConfigError>> Disks::open_lun(const LunConfig& lun) {
     Disk disk = CO_TRY(co_await open_pipeline(lun.disk, *this));
     log_info("  %s: %s, %llu sectors of %u bytes", lun.path.c_str(), to_string(lun.disk).c_str(),
              static_cast<unsigned long long>(disk.sector_count()), disk.sector_size());
+    std::optional<InspectedDisk> inspected = collector_.take();
+    ASSERT(inspected);
+    disks_.push_back(std::move(*inspected));
     co_return disk;
+}
+
+void Disks::describe(inspect::Node& root) const {
+    root.child("nvme_controllers", [&](inspect::Node& node) {
+        for (usize index = 0; index < nvme_controllers_.size(); ++index) {
+            node.child(decimal(index), [&](inspect::Node& below) { nvme_controllers_[index]->describe(below); });
+        }
+    });
+    root.child("disks", [&](inspect::Node& node) {
+        for (usize index = 0; index < disks_.size(); ++index) {
+            node.child(decimal(index), [&](inspect::Node& one) {
+                one.child(disks_[index].kind, [&](inspect::Node& below) { disks_[index].describe(below); });
+            });
+        }
+    });
+    root.child("physical", [&](inspect::Node& node) {
+        for (const PhysicalController& controller : physical_) {
+            node.child(to_string(controller.address), [&](inspect::Node& below) {
+                if (controller.driver != nullptr) {
+                    controller.driver->describe(below);
+                }
+            });
+        }
+    });
 }
 
 namespace {

@@ -13,7 +13,7 @@
 #include "storage/frontends/ide/controller.hpp"
 #include "storage/frontends/nvme/controller.hpp"
 #include "storage/frontends/virtio/pci_controller.hpp"
-#include "storage/pipeline.hpp"
+#include "storage/inspect/disks.hpp"
 
 namespace undercroft::paravisor {
 
@@ -63,6 +63,8 @@ public:
     /// Opens the pipelines and gives the guest its controllers. Ends the run where a disk cannot be opened. The keys
     /// are wiped afterwards.
     Task<void> open(GuestMachine& machine);
+    /// The guest's controllers and disks, and the physical controllers, for `inspect`. On the boot processor.
+    void describe(inspect::Node& root) const;
 
 private:
     struct PhysicalController {
@@ -77,6 +79,10 @@ private:
     Task<Result<Disk, Refusal>> open_backend(const DiskConfig& disk, std::optional<Disk> below,
                                              BounceSource* bounce) override;
     BounceSource& bounce(usize nesting) override { return *bounce_[nesting]; }
+    void opened(const DiskConfig& disk, const Disk& handle,
+                const std::shared_ptr<DiskInterface>& implementation) override {
+        collector_.opened(disk, handle, implementation);
+    }
     u64 ram_disk_budget_bytes() override;
 
     PhysicalController* find(PciAddress device);
@@ -108,6 +114,8 @@ private:
     InterruptLines::User floppy_interrupt_;
     std::unique_ptr<floppy::DmaController> floppy_dma_;
     std::unique_ptr<floppy::Controller> floppy_;
+    DiskCollector collector_;
+    std::vector<InspectedDisk> disks_;  // of all LUNs, in the configuration's order
 };
 
 }  // namespace undercroft::paravisor

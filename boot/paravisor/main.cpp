@@ -1,5 +1,6 @@
 // The composition root of the VTL2 image: named steps from the monitor's entry to the guest's first instruction, and no
 // logic of its own.
+#include "boot/paravisor/control_line.hpp"
 #include "boot/paravisor/disks.hpp"
 #include "boot/paravisor/guest_machine.hpp"
 #include "boot/paravisor/memory.hpp"
@@ -56,6 +57,8 @@ extern "C" [[noreturn]] void paravisor_main(const undercroft::vtl2::BootInfo* gi
     run_blocking(executor(0), disks.open(machine));
     machine.load(firmware);
     log_memory();
+    auto& control = *new ControlLine(disks);
+    control.start();
     machine.start();
     run_boot_processor();
 }

@@ -27,6 +27,7 @@
 #include "drivers/nvme/queue_pair.hpp"
 #include "kernel/async/event.hpp"
 #include "kernel/async/task_group.hpp"
+#include "kernel/inspect/node.hpp"
 
 namespace undercroft::nvme::host {
 
@@ -72,6 +73,8 @@ public:
     State state() const { return state_.load(std::memory_order_acquire); }
     /// Approximate where other processors are at work.
     DriverStatistics statistics() const;
+    /// State, statistics and queues, for `inspect`. On executors[0].
+    void describe(inspect::Node& node) const;
     /// I/O queues that exist, for tests.
     usize io_queue_count() const;
 

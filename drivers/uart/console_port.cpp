@@ -15,6 +15,7 @@ constexpr u16 interrupt_identification_register = 2;
 constexpr u16 fifo_control_register = 2;
 constexpr u16 modem_control_register = 4;
 constexpr u16 line_status_register = 5;
+constexpr u16 scratch_register = 7;
 constexpr u8 enable_received = 1 << 0;
 constexpr u8 enable_transmitter_empty = 1 << 1;
 constexpr u8 no_interrupt_pending = 1 << 0;
@@ -35,6 +36,17 @@ void ConsolePort::enable_interrupts(u8 set, u8 clear) {
         interrupt_enable_ = wanted;
         write_register(interrupt_enable_register, wanted);
     }
+}
+
+// The scratch register keeps what is written; where there is no port, all bits read as ones.
+bool ConsolePort::is_present() {
+    for (u8 pattern : {u8{0x5A}, u8{0xA5}}) {
+        write_register(scratch_register, pattern);
+        if (read(scratch_register) != pattern) {
+            return false;
+        }
+    }
+    return true;
 }
 
 Result<void> ConsolePort::start(u16 line, SerialPort& guest) {

@@ -1,4 +1,4 @@
-// The machine's first serial port as the far end of the guest's console. A 16550 driven by interrupts in both
+// A serial port of the machine as the far end of the guest's console, or of another line. A 16550 driven by interrupts in both
 // directions: what the transmitter cannot take is refused and asked for again when it is empty, what the guest cannot
 // take stays in the receiver. Nothing waits, nothing is lost.
 // Left out: line speed and modem lines, which the machine's firmware set up. Source: National Semiconductor PC16550D
@@ -15,9 +15,14 @@ class ConsolePort final : public CharacterBackend, private InterruptHandler, pri
 public:
     static constexpr u16 com1 = 0x3F8;
     static constexpr u16 com1_line = 4;
+    /// Where a machine that is to be looked into has a port for that (boot/launcher/machine.sh).
+    static constexpr u16 control = 0x2E8;
+    static constexpr u16 control_line = 5;
 
     explicit ConsolePort(u16 first_port) : Work(&ConsolePort::on_retry), first_port_(first_port) {}
 
+    /// Whether there is a port.
+    bool is_present();
     /// Sets the port up and routes `line` to the calling processor; what arrives goes to `guest`, which must outlive
     /// this. Errors of the monitor.
     Result<void> start(u16 line, SerialPort& guest);

@@ -1,4 +1,4 @@
-// Verb inspect: looks into a running `serve`, and changes its live settings.
+// Verb inspect: looks into a running `serve` or a running image, and changes its live settings.
 #include <signal.h>
 #include <stdio.h>
 #include <time.h>
@@ -32,7 +32,8 @@ constexpr OptionSpec options[] = {
 };
 
 constexpr char help[] =
-    "Prints the tree of all that is alive in a running `undercroft serve`: all of it, or what is at each PATH.\n"
+    "Prints the tree of all that is alive in a running `undercroft serve`, or in the image of a running `undercroft\n"
+    "boot`: all of it, or what is at each PATH.\n"
     "PATH=VALUE changes a setting; settings are shown with '=' and what they take.\n"
     "Exit status: 0 done, or stopped; 1 wrong command line; 20 nobody listens, or no answer; 21 refused: no such "
     "path,\n"
@@ -185,7 +186,7 @@ int run(const CommandLine& line) {
 }  // namespace
 
 const Verb verb_inspect{.name = "inspect",
-                        .summary = "Look into a running program, and change its live settings",
+                        .summary = "Look into a running program or image, and change its live settings",
                         .arguments = "[PATH | PATH=VALUE]...",
                         .help = help,
                         .options = options,

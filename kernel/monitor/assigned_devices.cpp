@@ -1,6 +1,8 @@
 // PCI functions of VTL2: see assigned_devices.hpp.
 #include "kernel/monitor/assigned_devices.hpp"
 
+#include <algorithm>
+
 #include "arch/x86_64/cpu.hpp"
 #include "kernel/monitor/log.hpp"
 #include "kernel/monitor/machine.hpp"
@@ -17,7 +19,8 @@ constexpr u32 buses = 256;
 constexpr u32 multi_function_bit = 1u << 23;
 constexpr u32 header_type_mask = 0x7F;
 constexpr u32 capabilities_max = 48;
-constexpr u32 com1_line = 4;
+/// COM1's, and that of the port that VTL2 is looked into through.
+constexpr u32 image_lines[] = {4, 5};
 constexpr u64 message_address = 0xFEE0'0000;
 /// What VTL2 may change in the command register; the monitor keeps the rest.
 constexpr u16 command_writable = pci::command_bit::memory_space | pci::command_bit::bus_master;
@@ -281,16 +284,18 @@ Result<void> AssignedDevices::map_interrupt(const vtl2::MapInterruptInput& input
 }
 
 Result<void> AssignedDevices::map_line(const vtl2::MapInterruptInput& input) {
-    if (input.device != com1_line) {
+    const u32* found = std::ranges::find(image_lines, input.device);
+    if (found == std::end(image_lines)) {
         return fail(Error::access_denied);
     }
-    u32 interrupt = machine.firmware.isa_line_interrupt[com1_line];
+    u32 interrupt = machine.firmware.isa_line_interrupt[*found];
+    Entry& line = lines_[found - image_lines];
     if (interrupt >= machine.io_apic.entries()) {
         return fail(Error::unsupported);
     }
     SpinlockGuard guard(lock_);
     machine.io_apic.mask(interrupt);
-    TRY(unbind(line_));
+    TRY(unbind(line));
     if (input.enable == 0) {
         return {};
     }
@@ -299,9 +304,9 @@ Result<void> AssignedDevices::map_line(const vtl2::MapInterruptInput& input) {
     if (vector == 0) {
         return fail(Error::out_of_memory);
     }
-    line_ = {static_cast<u8>(input.vp_index), vector};
+    line = {static_cast<u8>(input.vp_index), vector};
     vp.bind_vector(vector, input.vector);
-    u16 flags = machine.firmware.isa_line_flags[com1_line];
+    u16 flags = machine.firmware.isa_line_flags[*found];
     constexpr u16 polarity_low = 3;
     constexpr u16 trigger_level = 3;
     machine.io_apic.route(interrupt, vector, vp.machine_apic_id(), ((flags >> 2) & 3) == trigger_level,

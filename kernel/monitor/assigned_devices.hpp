@@ -30,7 +30,7 @@ public:
     /// Again: the same offset.
     Result<u64> map_memory(u64 device, u64 bar);
     Result<void> map_interrupt(const vtl2::MapInterruptInput& input);
-    /// COM1's line is the only one that VTL2 can have.
+    /// The lines of COM1 and of the control port (0x2E8, line 5) are those that VTL2 can have.
     Result<void> map_line(const vtl2::MapInterruptInput& input);
 
 private:
@@ -69,7 +69,7 @@ private:
     Device devices_[vtl2::devices_max] = {};
     usize count_ = 0;
     u64 window_next_ = 0;
-    Entry line_{};
+    Entry lines_[2]{};
 };
 
 }  // namespace undercroft::monitor

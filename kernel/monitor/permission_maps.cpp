@@ -13,6 +13,8 @@ namespace {
 
 constexpr u16 com1_port = 0x3F8;
 constexpr u16 com1_ports = 8;
+constexpr u16 control_port = 0x2E8;
+constexpr u16 control_ports = 8;
 constexpr u16 clock_port = 0x70;
 constexpr u16 clock_ports = 2;
 
@@ -74,6 +76,7 @@ void initialise_permissions() {
     // Only VTL0 has a use for it, so it need not be switched.
     guest_permissions.allow_msr(msr::tsc_aux);
     image_permissions.allow_ports(com1_port, com1_ports);
+    image_permissions.allow_ports(control_port, control_ports);
     // The time of day is nobody's secret, and the monitor keeps nothing in the CMOS.
     image_permissions.allow_ports(clock_port, clock_ports);
 }

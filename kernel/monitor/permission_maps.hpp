@@ -25,7 +25,7 @@ private:
 extern constinit PermissionMaps guest_permissions;
 extern constinit PermissionMaps image_permissions;
 
-/// Fills both: VTL0 has no port, and only the MSRs that the world switch exchanges; VTL2 has COM1 besides.
+/// Fills both: VTL0 has no port, and only the MSRs that the world switch exchanges; VTL2 has COM1 and its control port besides.
 void initialise_permissions();
 
 }  // namespace undercroft::monitor

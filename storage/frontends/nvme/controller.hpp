@@ -50,6 +50,8 @@ public:
 
     /// Sums of what was counted so far; any processor.
     Counters counters() const;
+    /// Counters and queues, for `inspect`; any processor.
+    void describe(inspect::Node& node) const;
 
 private:
     static constexpr u8 msix_offset = 0x40;  ///< of the MSI-X capability, the only one

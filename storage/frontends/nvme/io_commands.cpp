@@ -76,6 +76,7 @@ void IoCommands::start_range(Request& request, const Namespace& target) {
     if (entry.starting_lba() > size || blocks > size - entry.starting_lba()) {
         return finish(request, failure(Status::lba_out_of_range));
     }
+    request.queue->place(request, entry.starting_lba() << target.block_shift, bytes);
     bool changes = opcode == IoOpcode::write || opcode == IoOpcode::write_zeroes;
     if (changes && target.disk.facts().read_only) {
         return finish(request, outcome_of(DiskError::read_only));

@@ -6,6 +6,7 @@
 #include <span>
 
 #include "kernel/async/cancel.hpp"
+#include "kernel/inspect/activity.hpp"
 #include "kernel/spec/nvme_commands.hpp"
 #include "storage/disk.hpp"
 #include "storage/frontends/nvme/limits.hpp"
@@ -70,7 +71,8 @@ struct Request {
     SegmentList data;  ///< the transfer, once resolved
     bool executing = false;
     bool holds_bounce = false;
-    bool was_aborted = false;  ///< of the last use: it ended because it was asked to
+    inspect::Activity::Started started;  ///< of I/O commands
+    bool was_aborted = false;            ///< of the last use: it ended because it was asked to
     MemorySegment inline_list[inline_segments] = {};
 
     CancelToken token() { return cancel->token(); }

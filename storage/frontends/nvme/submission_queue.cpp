@@ -9,8 +9,30 @@
 
 namespace undercroft::nvme {
 
+namespace {
+
+inspect::IoKind kind_of(const SubmissionEntry& entry) {
+    switch (IoOpcode{entry.opcode}) {
+    case IoOpcode::read:
+        return inspect::IoKind::read;
+    case IoOpcode::write:
+        return inspect::IoKind::write;
+    case IoOpcode::flush:
+        return inspect::IoKind::flush;
+    case IoOpcode::dataset_management:
+        return inspect::IoKind::unmap;
+    case IoOpcode::write_zeroes:
+        return inspect::IoKind::write_zeroes;
+    default:
+        return inspect::IoKind::other;
+    }
+}
+
+}  // namespace
+
 SubmissionQueue::~SubmissionQueue() {
     ASSERT(!is_scheduled());
+    delete activity_.load();
     while (free_large_ != nullptr) {
         delete std::exchange(free_large_, free_large_->next);
     }
@@ -31,6 +53,9 @@ Result<void> SubmissionQueue::activate(const Setup& setup) {
         requests_[index].next_free = std::exchange(free_, &requests_[index]);
     }
     free_count_ = request_count_;
+    if (id_ != 0 && activity_.load() == nullptr) {
+        activity_.store(new (std::nothrow) inspect::Activity(requests_per_queue_max));  // without it nothing is shown
+    }
     setup_ = setup;
     completion_queue_id_.store(setup.completion_queue_id, std::memory_order_relaxed);
     head_ = 0;
@@ -185,6 +210,9 @@ void SubmissionQueue::fetch_one() {
     request.was_aborted = false;
     request.cancel.emplace();
     commands_.add();
+    if (inspect::Activity* activity = activity_.load(std::memory_order_relaxed)) {
+        request.started = activity->begin(kind_of(request.entry), 0, 0, owner_->now_ns());
+    }
     handler_->start(request);
 }
 
@@ -233,6 +261,9 @@ void SubmissionQueue::finish(Request& request, const Outcome& outcome) {
     } else {
         if (reported.status != Status::success) {
             failures_.add();
+            if (inspect::Activity* activity = activity_.load(std::memory_order_relaxed)) {
+                activity->count_failure(request.started.kind);
+            }
             errors_->record_command(id_, request.entry, reported);
         }
         setup_.completion_queue->post(request.entry, id_, head(), reported);
@@ -254,6 +285,9 @@ void SubmissionQueue::take_back(Request& request) {
     if (request.holds_bounce) {
         request.holds_bounce = false;
         bounce_available_.release();
+    }
+    if (inspect::Activity* activity = activity_.load(std::memory_order_relaxed)) {
+        activity->end(request.started, owner_->now_ns());
     }
     request.executing = false;
     ++request.generation;

@@ -13,6 +13,7 @@
 #include "kernel/async/semaphore.hpp"
 #include "kernel/async/task_group.hpp"
 #include "kernel/base/spinlock.hpp"
+#include "kernel/inspect/activity.hpp"
 #include "storage/frontends/nvme/completion_queue.hpp"
 #include "storage/frontends/nvme/error_log.hpp"
 #include "storage/frontends/nvme/request.hpp"
@@ -62,6 +63,8 @@ public:
     u64 failures() const { return failures_.get(); }
     u64 bytes_read() const { return bytes_read_.get(); }
     u64 bytes_written() const { return bytes_written_.get(); }
+    /// What there is of the queue for `inspect`.
+    void describe(inspect::Node& node, u64 now_ns) const;
     /// The completion queue that it feeds; meaningful while active.
     u16 completion_queue_id() const { return completion_queue_id_.load(std::memory_order_relaxed); }
 
@@ -80,6 +83,12 @@ public:
 
     void count_read(u64 bytes) { bytes_read_.add(bytes); }
     void count_written(u64 bytes) { bytes_written_.add(bytes); }
+    /// Where `request` reads or writes.
+    void place(const Request& request, u64 offset_bytes, u64 bytes) {
+        if (inspect::Activity* activity = activity_.load(std::memory_order_relaxed)) {
+            activity->place(request.started, offset_bytes, bytes);
+        }
+    }
 
     /// Runs a coroutine of a request; `finish` is the last thing it does with it.
     void spawn(Task<void> task) { group_.spawn(std::move(task)); }
@@ -139,6 +148,7 @@ private:
     Counter failures_;
     Counter bytes_read_;
     Counter bytes_written_;
+    std::atomic<inspect::Activity*> activity_{nullptr};  // owned; of I/O queues, from the first use on
 };
 
 }  // namespace undercroft::nvme

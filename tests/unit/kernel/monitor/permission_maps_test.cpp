@@ -6,11 +6,11 @@
 namespace undercroft::monitor {
 namespace {
 
-TEST_CASE("VTL0 reaches no port, VTL2 COM1 and the clock alone", "[monitor]") {
+TEST_CASE("VTL0 reaches no port, VTL2 COM1, its control port and the clock alone", "[monitor]") {
     initialise_permissions();
     for (u32 port = 0; port < 0x1'0000; ++port) {
         CHECK(guest_permissions.intercepts_port(static_cast<u16>(port)));
-        bool own = (port >= 0x3F8 && port <= 0x3FF) || port == 0x70 || port == 0x71;
+        bool own = (port >= 0x3F8 && port <= 0x3FF) || (port >= 0x2E8 && port <= 0x2EF) || port == 0x70 || port == 0x71;
         CHECK(image_permissions.intercepts_port(static_cast<u16>(port)) == !own);
     }
     // The bits behind port FFFFh, which a wide access at the end looks at.
