@@ -54,6 +54,8 @@ public:
     /// The executor of the processor that asks; asserts that there is one.
     static Executor& current();
     static bool has_current();
+    /// Whether the caller runs on this one.
+    bool is_current() const { return has_current() && &current() == this; }
 
     u64 now_ns() { return platform_.now_ns(); }
     ExecutorPlatform& platform() const { return platform_; }
@@ -62,6 +64,8 @@ public:
     void post(Work& work);
     /// Queues `work` from any processor and wakes this one.
     void post_remote(Work& work);
+    /// Queues `work` from wherever the caller runs: the shorter way where that is here.
+    void post_from_anywhere(Work& work) { is_current() ? post(work) : post_remote(work); }
 
     void arm(Timer& timer, u64 deadline_ns) { timers_.arm(timer, deadline_ns); }
     void disarm(Timer& timer) { timers_.disarm(timer); }

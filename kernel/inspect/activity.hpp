@@ -10,21 +10,10 @@
 #include <memory>
 #include <utility>
 
+#include "kernel/base/counter.hpp"
 #include "kernel/inspect/node.hpp"
 
 namespace undercroft::inspect {
-
-/// A number with one writer at a time; anybody may read.
-class Count {
-public:
-    void add(u64 amount = 1) {
-        value_.store(value_.load(std::memory_order_relaxed) + amount, std::memory_order_relaxed);
-    }
-    u64 get() const { return value_.load(std::memory_order_relaxed); }
-
-private:
-    std::atomic<u64> value_{0};
-};
 
 enum class IoKind : u8 { read, write, flush, unmap, write_zeroes, other };
 inline constexpr usize io_kinds = 6;
@@ -109,10 +98,10 @@ public:
 
 private:
     struct Kind {
-        Count failures;
-        Count bytes;
-        Count total_ns;
-        Count latency[latency_buckets];
+        Counter failures;
+        Counter bytes;
+        Counter total_ns;
+        Counter latency[latency_buckets];
     };
     struct Slot {
         std::atomic<u64> started_ns{0};  // and one; 0: free

@@ -6,18 +6,9 @@ set -euo pipefail
 source "$(dirname "$0")/support.sh"
 
 root=$(cd "$(dirname "$0")/../.." && pwd)
-tree=$root/build/guest/root
-[[ -d $tree ]] || fail 'there is no guest: ./undercroft test makes it'
-release=$(basename "$tree/lib/modules/"*)
 console=$folder/console
 
-modules=()
-for module in virtio_pci virtio_blk; do
-    while read -r path; do
-        modules+=(--add "$path=/undercroft/virtio/$(basename "$path")")
-        basename "$path" >>"$folder/modules"
-    done < <(/sbin/modprobe -d "$tree" -S "$release" --show-depends "$module" | sed -n 's/^insmod \([^ ]*\).*/\1/p')
-done
+guest_modules virtio_pci virtio_blk
 
 cat >"$folder/script" <<'GUEST'
 while read -r module; do [ -d "/sys/module/${module%.ko}" ] || insmod "/undercroft/virtio/$module"; done </undercroft/virtio/modules
@@ -52,7 +43,7 @@ sync
 stop good
 GUEST
 "$root/undercroft" initrd --output "$folder/initrd" --script "$folder/script" --add "$folder/modules=/undercroft/virtio/modules" \
-    "${modules[@]}" >/dev/null 2>&1 || fail 'no initrd'
+    "${additions[@]}" >/dev/null 2>&1 || fail 'no initrd'
 
 wait_for() {
     for _ in $(seq 900); do

@@ -6,18 +6,9 @@ set -euo pipefail
 source "$(dirname "$0")/support.sh"
 
 root=$(cd "$(dirname "$0")/../.." && pwd)
-tree=$root/build/guest/root
-[[ -d $tree ]] || fail 'there is no guest: ./undercroft test makes it'
-release=$(basename "$tree/lib/modules/"*)
 console=$folder/console
 
-additions=()
-for module in virtio_pci virtio_scsi sd_mod sg; do
-    while read -r path; do
-        additions+=(--add "$path=/undercroft/virtio/$(basename "$path")")
-        basename "$path" >>"$folder/modules"
-    done < <(/sbin/modprobe -d "$tree" -S "$release" --show-depends "$module" | sed -n 's/^insmod \([^ ]*\).*/\1/p')
-done
+guest_modules virtio_pci virtio_scsi sd_mod sg
 for tool in sg_inq sg_vpd sg_readcap sg_reset; do
     path=$(command -v "$tool" || true)
     [[ -n $path ]] || fail "there is no $tool; install sg3-utils"

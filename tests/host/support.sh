@@ -56,3 +56,20 @@ expect() {
     output=$("$@" 2>&1) || fail "$* failed: $output"
     grep -qE -- "$pattern" <<<"$output" || fail "$* printed no '$pattern': $output"
 }
+
+# guest_modules MODULE...: what `undercroft initrd` must add so that the guest can load them and what they need, as the array
+# `additions`; their file names, in order, are in $folder/modules.
+guest_modules() {
+    local root tree release module path
+    root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+    tree=$root/build/guest/root
+    [[ -d $tree ]] || fail 'there is no guest: ./undercroft test makes it'
+    release=$(basename "$tree/lib/modules/"*)
+    additions=()
+    for module; do
+        while read -r path; do
+            additions+=(--add "$path=/undercroft/virtio/$(basename "$path")")
+            basename "$path" >>"$folder/modules"
+        done < <(/sbin/modprobe -d "$tree" -S "$release" --show-depends "$module" | sed -n 's/^insmod \([^ ]*\).*/\1/p')
+    done
+}

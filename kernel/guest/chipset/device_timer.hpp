@@ -32,7 +32,7 @@ public:
         if (wanted_.exchange(deadline_ns) == deadline_ns) {
             return;
         }
-        if (Executor::has_current() && &Executor::current() == &home_) {
+        if (home_.is_current()) {
             apply();
         } else if (!is_posted_.exchange(true)) {
             home_.post_remote(*this);

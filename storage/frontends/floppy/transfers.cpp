@@ -194,11 +194,7 @@ void Controller::schedule() {
         return;
     }
     scheduled_ = true;
-    if (Executor::has_current() && &Executor::current() == &executor_) {
-        executor_.post(work_);
-    } else {
-        executor_.post_remote(work_);
-    }
+    executor_.post_from_anywhere(work_);
 }
 
 void Controller::on_work(Work& self) {

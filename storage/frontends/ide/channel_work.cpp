@@ -63,11 +63,7 @@ void Channel::schedule() {
         return;
     }
     scheduled_ = true;
-    if (Executor::has_current() && &Executor::current() == &executor_) {
-        executor_.post(work_);
-    } else {
-        executor_.post_remote(work_);
-    }
+    executor_.post_from_anywhere(work_);
 }
 
 void Channel::on_work(Work& self) {

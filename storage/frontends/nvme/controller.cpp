@@ -70,11 +70,7 @@ void Controller::schedule_lifecycle() {
         return;
     }
     Executor& owner = queues_.main_executor();
-    if (Executor::has_current() && &Executor::current() == &owner) {
-        owner.post(lifecycle_work_);
-    } else {
-        owner.post_remote(lifecycle_work_);
-    }
+    owner.post_from_anywhere(lifecycle_work_);
 }
 
 void Controller::on_lifecycle_work(Work& self) {

@@ -17,11 +17,7 @@ void EventNotifier::schedule() {
         return;
     }
     Executor& owner = queue_->owner();
-    if (Executor::has_current() && &Executor::current() == &owner) {
-        owner.post(*this);
-    } else {
-        owner.post_remote(*this);
-    }
+    owner.post_from_anywhere(*this);
 }
 
 void EventNotifier::run() {

@@ -95,11 +95,7 @@ void SubmissionQueue::schedule() {
     if (scheduled_.exchange(true, std::memory_order_seq_cst)) {
         return;
     }
-    if (Executor::has_current() && &Executor::current() == owner_) {
-        owner_->post(*this);
-    } else {
-        owner_->post_remote(*this);
-    }
+    owner_->post_from_anywhere(*this);
 }
 
 u32 SubmissionQueue::distance_to_tail() {

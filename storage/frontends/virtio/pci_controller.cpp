@@ -188,11 +188,7 @@ void PciController::schedule_lifecycle() {
         return;
     }
     Executor& owner = *executors_[0];
-    if (Executor::has_current() && &Executor::current() == &owner) {
-        owner.post(lifecycle_work_);
-    } else {
-        owner.post_remote(lifecycle_work_);
-    }
+    owner.post_from_anywhere(lifecycle_work_);
 }
 
 void PciController::on_lifecycle_work(Work& self) {

@@ -37,11 +37,7 @@ void PciQueue::schedule() {
     if (scheduled_.exchange(true, std::memory_order_seq_cst)) {
         return;
     }
-    if (Executor::has_current() && &Executor::current() == executor_) {
-        executor_->post(*this);
-    } else {
-        executor_->post_remote(*this);
-    }
+    executor_->post_from_anywhere(*this);
 }
 
 void PciQueue::run() {

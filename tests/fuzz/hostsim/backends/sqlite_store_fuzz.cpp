@@ -11,7 +11,7 @@
 #include "hostsim/backends/sqlite_header.hpp"
 #include "hostsim/backends/sqlite_store.hpp"
 #include "kernel/base/assert.hpp"
-#include "tests/fuzz/kernel/guest/fuzz_input.hpp"
+#include "tests/fuzz/fuzz_input.hpp"
 
 using namespace undercroft;
 

@@ -7,7 +7,7 @@
 #include "kernel/base/assert.hpp"
 #include "kernel/guest/emulator/decode.hpp"
 #include "kernel/guest/emulator/emulator.hpp"
-#include "tests/fuzz/kernel/guest/fuzz_input.hpp"
+#include "tests/fuzz/fuzz_input.hpp"
 
 namespace undercroft {
 namespace {

@@ -6,7 +6,7 @@
 #include "kernel/base/assert.hpp"
 #include "kernel/guest/loader/linux_loader.hpp"
 #include "kernel/spec/linux_boot.hpp"
-#include "tests/fuzz/kernel/guest/fuzz_input.hpp"
+#include "tests/fuzz/fuzz_input.hpp"
 
 namespace undercroft {
 namespace {

@@ -5,7 +5,7 @@
 
 #include "hostsim/platform/virtual_platform.hpp"
 #include "kernel/guest/platform.hpp"
-#include "tests/fuzz/kernel/guest/fuzz_input.hpp"
+#include "tests/fuzz/fuzz_input.hpp"
 
 namespace undercroft {
 namespace {

@@ -5,7 +5,7 @@
 
 #include "kernel/base/assert.hpp"
 #include "storage/formats/vhd1.hpp"
-#include "tests/fuzz/kernel/guest/fuzz_input.hpp"
+#include "tests/fuzz/fuzz_input.hpp"
 
 using namespace undercroft;
 

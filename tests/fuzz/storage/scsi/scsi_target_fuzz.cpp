@@ -11,7 +11,7 @@
 #include "storage/scsi/block_unit.hpp"
 #include "storage/scsi/optical_unit.hpp"
 #include "storage/scsi/target.hpp"
-#include "tests/fuzz/kernel/guest/fuzz_input.hpp"
+#include "tests/fuzz/fuzz_input.hpp"
 
 namespace undercroft::fuzz {
 namespace {
@@ -22,13 +22,6 @@ constexpr usize guard_bytes = 64;
 constexpr std::byte guard{0xa5};
 constexpr u8 first_event = 240;
 constexpr usize steps_max = 64;
-
-#define REQUIRE_THAT(condition)                                                                                        \
-    do {                                                                                                               \
-        if (!(condition)) {                                                                                            \
-            PANIC("%s", #condition);                                                                                   \
-        }                                                                                                              \
-    } while (false)
 
 struct Machine {
     Machine() {
@@ -44,15 +37,15 @@ struct Machine {
             std::make_shared<scsi::BlockUnit>(scsi::BlockUnitConfig{.disk = frozen, .identity = identity});
         drive = std::make_shared<scsi::OpticalUnit>(
             scsi::OpticalUnitConfig{.medium = frozen, .identity = {.nexuses = 2, .keeps_sense = true}});
-        REQUIRE_THAT(target.add(0, block) && target.add(1, protected_block) && target.add(2, drive));
+        MUST_HOLD(target.add(0, block) && target.add(1, protected_block) && target.add(2, drive));
     }
     ~Machine() {
         run_blocking(executor, target.close());
         std::vector<std::byte> bytes(disk_sectors * 512);
         MemorySegment segment{.data = bytes.data(), .size = bytes.size()};
-        REQUIRE_THAT(run_blocking(executor, frozen.read(0, {&segment, 1})));
+        MUST_HOLD(run_blocking(executor, frozen.read(0, {&segment, 1})));
         // Nobody could write there.
-        REQUIRE_THAT(bytes[0] == std::byte{0} && std::memcmp(bytes.data(), bytes.data() + 1, bytes.size() - 1) == 0);
+        MUST_HOLD(bytes[0] == std::byte{0} && std::memcmp(bytes.data(), bytes.data() + 1, bytes.size() - 1) == 0);
     }
     void command(u8 row, Input& input);
     void event(u8 what);
@@ -111,21 +104,21 @@ void Machine::command(u8 row, Input& input) {
     scsi::Completion done = run_blocking(executor, target.execute(where & 3, request));
     check(request, done);
     for (usize at = 0; at < guard_bytes; ++at) {
-        REQUIRE_THAT(in[in_bytes + at] == guard);
+        MUST_HOLD(in[in_bytes + at] == guard);
     }
 }
 
 void Machine::check(const scsi::Request& request, const scsi::Completion& done) {
-    REQUIRE_THAT(done.transferred + done.residual == total_bytes(request.data_in) + total_bytes(request.data_out));
+    MUST_HOLD(done.transferred + done.residual == total_bytes(request.data_in) + total_bytes(request.data_out));
     std::byte sense[scsi::sense_bytes_max];
     usize used = done.encode_sense(sense);
-    REQUIRE_THAT((used != 0) == (done.status == scsi::Status::check_condition));
+    MUST_HOLD((used != 0) == (done.status == scsi::Status::check_condition));
     if (done.status != scsi::Status::check_condition) {
-        REQUIRE_THAT(done.status == scsi::Status::good || done.status == scsi::Status::reservation_conflict);
+        MUST_HOLD(done.status == scsi::Status::good || done.status == scsi::Status::reservation_conflict);
         return;
     }
-    REQUIRE_THAT(done.sense.key != scsi::SenseKey::no_sense && done.sense.key != scsi::SenseKey::hardware_error);
-    REQUIRE_THAT(done.transferred == 0);
+    MUST_HOLD(done.sense.key != scsi::SenseKey::no_sense && done.sense.key != scsi::SenseKey::hardware_error);
+    MUST_HOLD(done.transferred == 0);
 }
 
 void Machine::event(u8 what) {
@@ -134,11 +127,11 @@ void Machine::event(u8 what) {
     if (what < functions) {
         (void)run_blocking(executor, target.manage(what & 3, static_cast<scsi::TaskManagement>(what), what & 1, 0));
     } else if (what == functions) {
-        REQUIRE_THAT(ram->resize(ram->sector_count() == disk_sectors ? disk_sectors / 2 : disk_sectors));
+        MUST_HOLD(ram->resize(ram->sector_count() == disk_sectors ? disk_sectors / 2 : disk_sectors));
     } else if (what == functions + 1) {
         (void)drive->remove();
     } else if (what == functions + 2) {
-        REQUIRE_THAT(drive->insert(frozen));
+        MUST_HOLD(drive->insert(frozen));
     } else {
         (void)drive->remove_by_force();
     }

@@ -3,7 +3,7 @@
 #include "hostsim/platform/virtual_platform.hpp"
 #include "storage/backends/ram_disk.hpp"
 #include "storage/frontends/floppy/controller.hpp"
-#include "tests/fuzz/kernel/guest/fuzz_input.hpp"
+#include "tests/fuzz/fuzz_input.hpp"
 #include "tests/support/test_disks.hpp"
 
 namespace undercroft {

@@ -2,7 +2,7 @@
 // nothing crashes, nobody is left paused, and after a reset with a healthy disk the drive is ready.
 #include "hostsim/platform/virtual_platform.hpp"
 #include "storage/frontends/ide/controller.hpp"
-#include "tests/fuzz/kernel/guest/fuzz_input.hpp"
+#include "tests/fuzz/fuzz_input.hpp"
 #include "tests/fuzz/storage/frontends/nvme/fuzz_disk.hpp"
 
 namespace undercroft {

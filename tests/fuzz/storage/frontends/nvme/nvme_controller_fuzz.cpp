@@ -2,14 +2,14 @@
 // lists, over a disk that fails, delays and hangs. The input is a program of small steps. What must hold: no crash, no
 // access outside guest memory (sanitizers; the disk looks too), a bounded number of steps, nothing touches guest memory
 // after CSTS.RDY = 0, and after a reset the controller works.
-#include <cstdio>
-
 #include "hostsim/platform/virtual_platform.hpp"
 #include "storage/frontends/nvme/controller.hpp"
+#include "tests/fuzz/fuzz_input.hpp"
 #include "tests/fuzz/storage/frontends/nvme/fuzz_disk.hpp"
 #include "tests/support/nvme_guest.hpp"
 
 using namespace undercroft;
+using fuzz::Input;
 using namespace undercroft::test;
 using namespace undercroft::nvme;
 
@@ -17,35 +17,6 @@ namespace {
 
 constexpr u64 arena_bytes = 320 * kib;
 constexpr usize rounds_max = 200'000;  ///< of the executors, for a whole input
-
-#define REQUIRE_THAT(condition)                                                                                        \
-    do {                                                                                                               \
-        if (!(condition)) {                                                                                            \
-            std::fprintf(stderr, "does not hold: %s (line %d)\n", #condition, __LINE__);                               \
-            std::abort();                                                                                              \
-        }                                                                                                              \
-    } while (false)
-
-/// Reads the input; zeros behind its end.
-class Input {
-public:
-    Input(const u8* data, usize size) : data_(data), size_(size) {}
-    bool at_end() const { return position_ >= size_; }
-    u8 byte() { return at_end() ? 0 : data_[position_++]; }
-    template <typename T>
-    T value() {
-        T result{};
-        for (usize index = 0; index < sizeof(T); ++index) {
-            result = static_cast<T>(result | static_cast<T>(byte()) << (8 * index));
-        }
-        return result;
-    }
-
-private:
-    const u8* data_;
-    usize size_;
-    usize position_ = 0;
-};
 
 class CountingMessages final : public MessageSink {
 public:
@@ -57,7 +28,7 @@ class BoundedMachine final : public Machine {
 public:
     explicit BoundedMachine(SimulatedProcessors& processors) : processors_(processors) {}
     bool step() override {
-        REQUIRE_THAT(++rounds_ < rounds_max);
+        MUST_HOLD(++rounds_ < rounds_max);
         bool ran = false;
         for (usize index = 0; index < processors_.count(); ++index) {
             CurrentExecutorScope scope(processors_.executor(index));
@@ -95,9 +66,9 @@ public:
         : input_(input), guest_(guest), controller_(controller), disk_(disk), processors_(processors) {}
 
     void run() {
-        while (!input_.at_end()) {
+        while (!input_.is_empty()) {
             // Accesses come from any processor.
-            u8 operation = input_.byte();
+            u8 operation = input_.take<u8>();
             CurrentExecutorScope scope(processors_.executor((operation >> 5) % processors_.count()));
             step(operation & 0x1f);
         }
@@ -105,7 +76,7 @@ public:
 
 private:
     u64 address() {
-        u16 choice = input_.value<u16>();
+        u16 choice = input_.take<u16>();
         switch (choice >> 14) {
         case 0:
             return u64{choice & 0x7fu} * page_size;  // pages of the arena, and a few behind it
@@ -114,7 +85,7 @@ private:
         case 2:
             return u64{choice & 0x3fffu} << ((choice & 7) * 8);
         default:
-            return input_.value<u64>();
+            return input_.take<u64>();
         }
     }
     u64 ring_of(u16 queue, bool completion) {
@@ -124,21 +95,21 @@ private:
         return io_rings + (2u * (queue % 8) + (completion ? 1 : 0)) * page_size;
     }
     u16 queue_id() {
-        u8 choice = input_.byte();
+        u8 choice = input_.take<u8>();
         return choice < 0xe0 ? choice % 6 : static_cast<u16>(choice * 2);
     }
     SubmissionEntry entry() {
         SubmissionEntry result;
-        result.opcode = input_.byte();
-        u8 flags = input_.byte();
+        result.opcode = input_.take<u8>();
+        u8 flags = input_.take<u8>();
         result.flags = (flags & 0x20) != 0 ? flags : (flags & 0x10) != 0 ? 0x40 : 0;
-        result.command_id = u16{input_.byte()};
-        result.namespace_id = (flags & 8) != 0 ? input_.value<u32>() : 1;
+        result.command_id = u16{input_.take<u8>()};
+        result.namespace_id = (flags & 8) != 0 ? input_.take<u32>() : 1;
         result.data_pointer.prp1 = address();
         result.data_pointer.prp2 = address();
-        result.dword10 = (flags & 1) != 0 ? input_.value<u32>() : input_.byte();
-        result.dword11 = (flags & 2) != 0 ? input_.value<u32>() : input_.byte();
-        result.dword12 = (flags & 4) != 0 ? input_.value<u32>() : input_.byte();
+        result.dword10 = (flags & 1) != 0 ? input_.take<u32>() : input_.take<u8>();
+        result.dword11 = (flags & 2) != 0 ? input_.take<u32>() : input_.take<u8>();
+        result.dword12 = (flags & 4) != 0 ? input_.take<u32>() : input_.take<u8>();
         return result;
     }
     void write_entry(u16 queue, const SubmissionEntry& value) {
@@ -180,36 +151,37 @@ private:
         constexpr AccessSize sizes[] = {AccessSize::byte, AccessSize::word, AccessSize::dword, AccessSize::qword};
         switch (operation) {
         case 0:  // any access to the BAR
-            controller_.write_bar(0, input_.value<u16>(), sizes[input_.byte() % 4], input_.value<u64>());
+            controller_.write_bar(0, input_.take<u16>(), sizes[input_.take<u8>() % 4], input_.take<u64>());
             break;
         case 1:
-            static_cast<void>(controller_.read_bar(input_.byte() % 8, input_.value<u16>(), sizes[input_.byte() % 4]));
+            static_cast<void>(
+                controller_.read_bar(input_.take<u8>() % 8, input_.take<u16>(), sizes[input_.take<u8>() % 4]));
             break;
         case 2:
-            guest_.write32(register_offset::configuration, input_.value<u32>());
+            guest_.write32(register_offset::configuration, input_.take<u32>());
             break;
         case 3:
-            controller_.write_config(input_.byte() & 0xfc, input_.value<u32>(), input_.value<u32>());
-            static_cast<void>(controller_.read_config(input_.byte() & 0xfc));
+            controller_.write_config(input_.take<u8>() & 0xfc, input_.take<u32>(), input_.take<u32>());
+            static_cast<void>(controller_.read_config(input_.take<u8>() & 0xfc));
             break;
         case 4:
         case 5: {
             u16 queue = queue_id();
-            guest_.write32(register_offset::doorbells + (2u * queue + operation % 2) * 4, input_.byte());
+            guest_.write32(register_offset::doorbells + (2u * queue + operation % 2) * 4, input_.take<u8>());
             break;
         }
         case 6:  // bytes anywhere
         case 7: {
             u64 at = address();
-            u8 count = input_.byte();
+            u8 count = input_.take<u8>();
             for (u64 index = 0; index < count && at < arena_bytes - index; ++index) {
-                guest_.arena().write(at + index, input_.byte());
+                guest_.arena().write(at + index, input_.take<u8>());
             }
             break;
         }
         case 8: {  // a list of addresses
             u64 at = address() & ~u64{7};
-            u8 count = input_.byte();
+            u8 count = input_.take<u8>();
             for (u64 index = 0; index < count && at + index * 8 < arena_bytes - 8; ++index) {
                 guest_.arena().write(at + index * 8, address() & ~u64{0xfff});
             }
@@ -217,12 +189,12 @@ private:
         }
         case 9: {  // an SGL segment
             u64 at = address() & ~u64{15};
-            u8 count = input_.byte() % 32;
+            u8 count = input_.take<u8>() % 32;
             for (u64 index = 0; index < count && at < arena_bytes - (index + 1) * 16; ++index) {
                 SglDescriptor descriptor;
                 descriptor.address = address();
-                descriptor.length_bytes = input_.value<u16>();
-                descriptor.identifier = input_.byte();
+                descriptor.length_bytes = input_.take<u16>();
+                descriptor.identifier = input_.take<u8>();
                 guest_.arena().write(at + index * 16, descriptor);
             }
             break;
@@ -239,10 +211,10 @@ private:
             run_executors(2);
             break;
         case 16:
-            run_executors(input_.byte() % 16);
+            run_executors(input_.take<u8>() % 16);
             break;
         case 17:
-            processors_.clock().advance_to(processors_.now_ns() + input_.byte() * nanoseconds_per_millisecond);
+            processors_.clock().advance_to(processors_.now_ns() + input_.take<u8>() * nanoseconds_per_millisecond);
             run_executors(1);
             break;
         case 18:
@@ -250,7 +222,7 @@ private:
             run_executors(2);
             break;
         case 19:
-            create_queue(static_cast<u16>(input_.byte() % 6 + 1));
+            create_queue(static_cast<u16>(input_.take<u8>() % 6 + 1));
             run_executors(3);
             break;
         case 20:
@@ -259,18 +231,18 @@ private:
         case 21:
             guest_.write32(
                 register_offset::configuration,
-                guest_.configuration().with_shutdown(static_cast<ShutdownNotification>(input_.byte() % 4)).raw);
+                guest_.configuration().with_shutdown(static_cast<ShutdownNotification>(input_.take<u8>() % 4)).raw);
             break;
         case 22:
         case 23:
-            disk_.plan(input_.byte());
+            disk_.plan(input_.take<u8>());
             break;
         case 24:
-            disk_.resize(input_.value<u16>() % FuzzDisk::sectors_max);
+            disk_.resize(input_.take<u16>() % FuzzDisk::sectors_max);
             break;
         case 25: {  // completions taken as a driver would
-            u16 queue = static_cast<u16>(input_.byte() % 6);
-            guest_.write32(completion_doorbell_offset(queue, 0), input_.byte() % ring_entries);
+            u16 queue = static_cast<u16>(input_.take<u8>() % 6);
+            guest_.write32(completion_doorbell_offset(queue, 0), input_.take<u8>() % ring_entries);
             break;
         }
         case 26: {
@@ -281,7 +253,7 @@ private:
             break;
         }
         case 27:  // shared doorbells
-            guest_.arena().write(0x18000 + (input_.byte() % 16) * 4, u32{input_.byte()});
+            guest_.arena().write(0x18000 + (input_.take<u8>() % 16) * 4, u32{input_.take<u8>()});
             break;
         case 28:
             for (int count = 0; count < 6; ++count) {
@@ -293,7 +265,7 @@ private:
             break;
         case 30:
             write_entry(queue_id(),
-                        NvmeGuest::command(input_.byte() % 2 == 0 ? IoOpcode::flush : IoOpcode::write_zeroes, 1));
+                        NvmeGuest::command(input_.take<u8>() % 2 == 0 ? IoOpcode::flush : IoOpcode::write_zeroes, 1));
             break;
         default:
             disk_.heal();
@@ -314,36 +286,36 @@ void probe(NvmeGuest& guest, FuzzDisk& disk, bool read_only) {
     disk.heal();
     guest.write32(register_offset::configuration, 0);
     guest.settle();
-    REQUIRE_THAT(guest.status().raw == 0);
+    MUST_HOLD(guest.status().raw == 0);
     static std::byte before[arena_bytes];
     std::memcpy(before, guest.arena().at(0), arena_bytes);
     for (u16 id = 0; id < 6; ++id) {
         guest.write32(submission_doorbell_offset(id, 0), 1);
     }
     guest.settle();
-    REQUIRE_THAT(std::memcmp(before, guest.arena().at(0), arena_bytes) == 0);
+    MUST_HOLD(std::memcmp(before, guest.arena().at(0), arena_bytes) == 0);
 
     disk.resize(256);
-    REQUIRE_THAT(guest.enable(16));
-    REQUIRE_THAT(guest.identify(IdentifyStructure::controller));
+    MUST_HOLD(guest.enable(16));
+    MUST_HOLD(guest.identify(IdentifyStructure::controller));
     std::optional<GuestQueue> queue = guest.create_queue_pair(3, 16);
-    REQUIRE_THAT(queue);
+    MUST_HOLD(queue);
     std::byte data[16 * kib];
     std::memset(data, 0x5a, sizeof data);
     Status written = guest.write_blocks(*queue, 1, 8, data);
-    REQUIRE_THAT(written == (read_only ? Status::write_to_read_only_range : Status::success));
+    MUST_HOLD(written == (read_only ? Status::write_to_read_only_range : Status::success));
     std::byte back[sizeof data];
-    REQUIRE_THAT(guest.read_blocks(*queue, 1, 8, back) == Status::success);
-    REQUIRE_THAT(read_only || std::memcmp(data, back, sizeof data) == 0);
+    MUST_HOLD(guest.read_blocks(*queue, 1, 8, back) == Status::success);
+    MUST_HOLD(read_only || std::memcmp(data, back, sizeof data) == 0);
 }
 
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const u8* data, usize size) {
     Input input(data, size);
-    u8 flags = input.byte();
+    u8 flags = input.take<u8>();
     usize processor_count = 1 + flags % 3;
-    SimulatedProcessors processors(processor_count, (flags & 4) != 0 ? input.byte() : 0);
+    SimulatedProcessors processors(processor_count, (flags & 4) != 0 ? input.take<u8>() : 0);
     BoundedMachine machine(processors);
     GuestArena arena(arena_bytes);
     CountingMessages messages;
@@ -365,6 +337,6 @@ extern "C" int LLVMFuzzerTestOneInput(const u8* data, usize size) {
         CurrentExecutorScope scope(processors.executor(0));
         detail::run_root(controller->close(), closed);
     }
-    REQUIRE_THAT(guest.run_until([&] { return closed; }));
+    MUST_HOLD(guest.run_until([&] { return closed; }));
     return 0;
 }

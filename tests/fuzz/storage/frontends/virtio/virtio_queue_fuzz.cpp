@@ -2,15 +2,15 @@
 // split and packed, over a disk that fails, delays and hangs. The input is a program of small steps. What must hold: no
 // crash, no access outside guest memory (sanitizers; the disk looks too), a bounded number of steps, nothing touches
 // guest memory once the status reads as 0, and after a reset the device works.
-#include <cstdio>
-
 #include "hostsim/platform/virtual_platform.hpp"
 #include "storage/frontends/virtio/block_device.hpp"
 #include "storage/frontends/virtio/pci_controller.hpp"
+#include "tests/fuzz/fuzz_input.hpp"
 #include "tests/fuzz/storage/frontends/nvme/fuzz_disk.hpp"
 #include "tests/unit/storage/frontends/virtio/virtio_driver.hpp"
 
 using namespace undercroft;
+using fuzz::Input;
 using namespace undercroft::virtio;
 
 namespace {
@@ -20,30 +20,6 @@ constexpr u64 second_queue_at = 0x20000;
 constexpr u64 status_at = 0x9000;
 constexpr u64 buffer_at = 0x10000;
 constexpr usize rounds_max = 100'000;
-
-#define REQUIRE_THAT(condition)                                                                                        \
-    do {                                                                                                               \
-        if (!(condition)) {                                                                                            \
-            std::fprintf(stderr, "does not hold: %s (line %d)\n", #condition, __LINE__);                               \
-            std::abort();                                                                                              \
-        }                                                                                                              \
-    } while (false)
-
-/// Reads the input; zeros behind its end.
-class Input {
-public:
-    Input(const u8* data, usize size) : data_(data), size_(size) {}
-    bool at_end() const { return position_ >= size_; }
-    u8 byte() { return at_end() ? 0 : data_[position_++]; }
-    u16 word() { return static_cast<u16>(byte() | byte() << 8); }
-    u32 dword() { return word() | u32{word()} << 16; }
-    u64 qword() { return dword() | u64{dword()} << 32; }
-
-private:
-    const u8* data_;
-    usize size_;
-    usize position_ = 0;
-};
 
 class NoMessages final : public MessageSink {
 public:
@@ -81,8 +57,8 @@ public:
     Machine& operator=(const Machine&) = delete;
 
     void run_program(Input& input) {
-        while (!input.at_end()) {
-            u8 operation = input.byte();
+        while (!input.is_empty()) {
+            u8 operation = input.take<u8>();
             step(operation & 0x0f, operation >> 4, input);
         }
     }
@@ -93,11 +69,11 @@ public:
         for (bool packed : {false, true}) {
             write_status(0);
             settle();
-            REQUIRE_THAT(read_common<u8>(offsetof(CommonConfig, status)) == 0);
+            MUST_HOLD(read_common<u8>(offsetof(CommonConfig, status)) == 0);
             std::memcpy(memory_before, guest_memory, sizeof(guest_memory));
             notify(0);
             settle();
-            REQUIRE_THAT(std::memcmp(memory_before, guest_memory, sizeof(guest_memory)) == 0);
+            MUST_HOLD(std::memcmp(memory_before, guest_memory, sizeof(guest_memory)) == 0);
             FakeDriver ring(memory_, 0, ring_size, packed);
             start(packed ? feature_packed : 0, ring_size);
             memory_.put(FakeDriver::data_at, BlockRequestHeader{.type = 0U, .reserved = 0U, .sector = 7ULL});
@@ -105,8 +81,8 @@ public:
             ring.add({{FakeDriver::data_at, 16, false}, {buffer_at, 512, true}, {status_at, 1, true}});
             notify(0);
             settle();
-            REQUIRE_THAT(memory_.get<u8>(status_at) == 0);
-            REQUIRE_THAT(ring.completed());
+            MUST_HOLD(memory_.get<u8>(status_at) == 0);
+            MUST_HOLD(ring.completed());
         }
     }
 
@@ -117,19 +93,19 @@ private:
         u64 origin = (detail & 1) * second_queue_at;
         switch (operation) {
         case 0:
-            controller_->write_bar(0, input.word() % 0x8000, sizes[detail & 3], input.qword());
+            controller_->write_bar(0, input.take<u16>() % 0x8000, sizes[detail & 3], input.take<u64>());
             break;
         case 1:
-            (void)controller_->read_bar(detail % 6, input.word() % 0x8000, sizes[detail & 3]);
+            (void)controller_->read_bar(detail % 6, input.take<u16>() % 0x8000, sizes[detail & 3]);
             break;
         case 2:
-            controller_->write_config(input.byte() & 0xfc, input.dword(), input.dword());
-            (void)controller_->read_config(input.byte() & 0xfc);
+            controller_->write_config(input.take<u8>() & 0xfc, input.take<u32>(), input.take<u32>());
+            (void)controller_->read_config(input.take<u8>() & 0xfc);
             break;
         case 3: {  // bytes anywhere
-            u64 at = (u64{input.word()} << 2) % FakeDriver::memory_bytes;
+            u64 at = (u64{input.take<u16>()} << 2) % FakeDriver::memory_bytes;
             for (u8 count = detail; count > 0 && at < FakeDriver::memory_bytes; --count) {
-                memory_.put(at++, input.byte());
+                memory_.put(at++, input.take<u8>());
             }
             break;
         }
@@ -138,10 +114,10 @@ private:
             write_descriptor(operation == 4 ? origin + FakeDriver::descriptors_at : FakeDriver::table_at, input);
             break;
         case 6:  // the available ring
-            memory_.put(origin + FakeDriver::driver_at + 4 + (input.byte() % ring_size) * 2U, input.word());
+            memory_.put(origin + FakeDriver::driver_at + 4 + (input.take<u8>() % ring_size) * 2U, input.take<u16>());
             break;
         case 7:
-            memory_.put(origin + FakeDriver::driver_at + 2, static_cast<u16>(input.byte()));
+            memory_.put(origin + FakeDriver::driver_at + 2, static_cast<u16>(input.take<u8>()));
             break;
         case 8:
             notify(detail & 1);
@@ -152,21 +128,21 @@ private:
         case 10:
             start((detail & 1 ? feature_packed : 0) | (detail & 2 ? feature_event_index : 0) |
                       (detail & 4 ? feature_indirect : 0),
-                  input.byte() % 8 == 0 ? static_cast<u16>(input.byte()) : ring_size);
+                  input.take<u8>() % 8 == 0 ? static_cast<u16>(input.take<u8>()) : ring_size);
             break;
         case 11:
-            memory_.put(
-                FakeDriver::data_at + (detail % 8) * 16U,
-                BlockRequestHeader{.type = u32{input.byte()} % 16, .reserved = 0U, .sector = u64{input.word()}});
+            memory_.put(FakeDriver::data_at + (detail % 8) * 16U, BlockRequestHeader{.type = u32{input.take<u8>()} % 16,
+                                                                                     .reserved = 0U,
+                                                                                     .sector = u64{input.take<u16>()}});
             break;
         case 12:
-            write_status(input.byte());
+            write_status(input.take<u8>());
             break;
         case 13:
-            disk_->plan(input.byte());
+            disk_->plan(input.take<u8>());
             break;
         case 14:
-            disk_->resize(input.word() % test::FuzzDisk::sectors_max);
+            disk_->resize(input.take<u16>() % test::FuzzDisk::sectors_max);
             break;
         default:
             processors_.clock().advance_to(processors_.now_ns() + detail * 50 * nanoseconds_per_microsecond);
@@ -175,13 +151,15 @@ private:
         }
     }
     void write_descriptor(u64 table, Input& input) {
-        u64 where = table + (input.byte() % ring_size) * 16U;
-        u8 kind = input.byte();
-        u64 address = (kind & 0x80) != 0 ? input.qword() : (u64{input.byte()} << 10) | (kind & 0x40 ? 0x8000 : 0);
+        u64 where = table + (input.take<u8>() % ring_size) * 16U;
+        u8 kind = input.take<u8>();
+        u64 address =
+            (kind & 0x80) != 0 ? input.take<u64>() : (u64{input.take<u8>()} << 10) | (kind & 0x40 ? 0x8000 : 0);
         memory_.put(where, address);
-        memory_.put(where + 8, (kind & 0x20) != 0 ? input.dword() : u32{input.byte()} << 4);
-        memory_.put(where + 12, static_cast<u16>((kind & 0x10) != 0 ? input.word() : input.byte() & 7));
-        memory_.put(where + 14, static_cast<u16>(input.byte() % ring_size | (kind & 8 ? input.byte() << 8 : 0)));
+        memory_.put(where + 8, (kind & 0x20) != 0 ? input.take<u32>() : u32{input.take<u8>()} << 4);
+        memory_.put(where + 12, static_cast<u16>((kind & 0x10) != 0 ? input.take<u16>() : input.take<u8>() & 7));
+        memory_.put(where + 14,
+                    static_cast<u16>(input.take<u8>() % ring_size | (kind & 8 ? input.take<u8>() << 8 : 0)));
     }
     void start(u64 features, u16 size) {
         CurrentExecutorScope scope(processors_.executor(0));
@@ -221,7 +199,7 @@ private:
         return static_cast<T>(controller_->read_bar(0, offset, static_cast<AccessSize>(sizeof(T))));
     }
     bool run() {
-        REQUIRE_THAT(++rounds_ < rounds_max);
+        MUST_HOLD(++rounds_ < rounds_max);
         bool ran = false;
         for (usize index = 0; index < processors_.count(); ++index) {
             CurrentExecutorScope scope(processors_.executor(index));
@@ -251,7 +229,7 @@ private:
 extern "C" int LLVMFuzzerTestOneInput(const u8* data, usize size) {
     Input input(data, std::min<usize>(size, 4096));
     std::memset(guest_memory, 0, sizeof(guest_memory));
-    Machine machine(input.byte() & 2);
+    Machine machine(input.take<u8>() & 2);
     machine.run_program(input);
     machine.probe();
     return 0;
