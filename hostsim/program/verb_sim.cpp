@@ -20,7 +20,7 @@ namespace {
 
 using namespace simulation;
 
-constexpr u64 minutes_max = 7 * 24 * 60;
+constexpr u64 minutes_max = u64{7} * 24 * 60;
 constexpr u64 streams_max = 64;
 constexpr u64 shrink_seconds = 30;
 constexpr usize history_lines_max = 60;

@@ -89,7 +89,7 @@ Task<GuestDriver::Answer> GuestDriver::execute(GuestQueue& queue, SubmissionEntr
 /// With the aggregation time that the guest has allowed: base 2.0 section 5.27.1.6.
 u64 GuestDriver::interrupt_time_ns() const {
     u64 aggregation_ns =
-        config_.habits.is_windows ? config_.habits.coalescing_100us * 100 * nanoseconds_per_microsecond : 0;
+        config_.habits.is_windows ? u64{config_.habits.coalescing_100us} * 100 * nanoseconds_per_microsecond : 0;
     return direct_interrupt_time_ns + aggregation_ns;
 }
 

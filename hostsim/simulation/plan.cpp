@@ -145,7 +145,7 @@ Result<Filter, std::string> parse_filter(std::string_view text) {
     return filter;
 }
 
-Plan::Plan(u64 seed_, const Filter& filter_) : seed(seed_), filter(filter_) {
+Plan::Plan(u64 from_seed, const Filter& with_filter) : seed(from_seed), filter(with_filter) {
     // Each part draws from a generator of its own, so that one may change without changing the others.
     SeededRandom random(seed);
     draw_machine(random.fork());

@@ -114,16 +114,20 @@ Task<Workload::OperationResult> Workload::carry_out(Operation operation, u64 cho
     if (choice < bound) {
         return write(operation, durable);
     }
-    if (choice < (bound += mix.flush)) {
+    bound += mix.flush;
+    if (choice < bound) {
         return flush(operation);
     }
-    if (choice < (bound += mix.unmap)) {
+    bound += mix.unmap;
+    if (choice < bound) {
         return unmap(operation);
     }
-    if (choice < (bound += mix.write_zeroes)) {
+    bound += mix.write_zeroes;
+    if (choice < bound) {
         return write_zeroes(operation, durable);
     }
-    if (choice < (bound += mix.block_status)) {
+    bound += mix.block_status;
+    if (choice < bound) {
         return check_status(operation);
     }
     if (choice < bound + mix.compare) {
@@ -286,6 +290,7 @@ Task<Workload::OperationResult> Workload::write_zeroes(Operation operation, bool
 Task<Workload::OperationResult> Workload::check_status(Operation operation) {
     auto [first, count] = operation.range;
     std::vector<bool> unwritten;
+    unwritten.reserve(count);
     for (u64 index = 0; index < count; ++index) {
         unwritten.push_back(oracle_.is_unwritten(first + index));
     }

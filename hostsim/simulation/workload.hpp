@@ -57,9 +57,9 @@ private:
     /// One operation that is under way.
     struct Operation {
         const Disk& disk;
-        SeededRandom random;
-        u64 worker;
-        SectorRange range;
+        SeededRandom random{0};
+        u64 worker = 0;
+        SectorRange range = {};
         CancelToken cancel = {};
     };
     using OperationResult = DiskResult<void>;

@@ -29,7 +29,7 @@ i64 bit_position(u32 msr) {
     constexpr u32 bases[] = {0, 0xC000'0000, 0xC001'0000};
     for (usize i = 0; i < 3; ++i) {
         if (msr >= bases[i] && msr - bases[i] < msrs_per_vector) {
-            return static_cast<i64>(i * 2048 * 8 + (msr - bases[i]) * 2);
+            return static_cast<i64>(i * 2048 * 8 + u64{msr - bases[i]} * 2);
         }
     }
     return -1;

@@ -235,10 +235,10 @@ inline constexpr u64 region_table_bytes_max = 64 * kib;
 
 /// Packet of the enlightened INT 13h, whose address is written to port 1E0h or 160h as a dword.
 struct Int13Packet {
-    u8 command;      ///< an ATA command
-    u8 device_head;  ///< as the device register
-    u8 flags;
-    u8 result_status;  ///< out: the status register
+    u8 command = 0;      ///< an ATA command
+    u8 device_head = 0;  ///< as the device register
+    u8 flags = 0;
+    u8 result_status = 0;  ///< out: the status register
     Le<u32> lba_low;
     Le<u16> lba_high;
     Le<u16> block_count;

@@ -17,7 +17,7 @@ constexpr u64 accept_retry_ns = 100 * nanoseconds_per_millisecond;
 
 }  // namespace
 
-Server::Server(std::vector<Export> exports, std::vector<Executor*> executors, Limits limits)
+Server::Server(std::vector<Export> exports, const std::vector<Executor*>& executors, Limits limits)
     : exports_(std::move(exports)), limits_(limits), past_(exports_.size()) {
     ASSERT(!exports_.empty() && !executors.empty());
     for (Executor* executor : executors) {

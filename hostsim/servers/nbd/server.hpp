@@ -13,7 +13,7 @@ public:
     static constexpr usize connections_max = 256;
 
     /// Serves `exports` (at least one) on `executors` (at least one, running rings; the first is the one that calls).
-    Server(std::vector<Export> exports, std::vector<Executor*> executors, Limits limits = {});
+    Server(std::vector<Export> exports, const std::vector<Executor*>& executors, Limits limits = {});
     Server(const Server&) = delete;
     Server& operator=(const Server&) = delete;
 

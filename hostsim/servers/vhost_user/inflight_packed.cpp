@@ -9,12 +9,12 @@ namespace undercroft::vhost_user {
 namespace {
 
 struct Entry {
-    u8 inflight;
-    u8 padding;
-    u16 next;   ///< of the chain, or of the free ones
-    u16 last;   ///< in the first of a chain: its last
-    u16 count;  ///< in the first of a chain
-    u64 counter;
+    u8 inflight = 0;
+    u8 padding = 0;
+    u16 next = 0;   ///< of the chain, or of the free ones
+    u16 last = 0;   ///< in the first of a chain: its last
+    u16 count = 0;  ///< in the first of a chain
+    u64 counter = 0;
     virtio::PackedDescriptor descriptor;
 };
 

@@ -197,7 +197,7 @@ u8 Controller::read_fifo() {
     if (phase_ == Phase::data_to_host) {
         set_interrupt(false);
         u8 value = static_cast<u8>(buffer_[buffer_at_++]);
-        if (buffer_at_ == operation_.sectors * sector_bytes) {
+        if (buffer_at_ == usize{operation_.sectors} * sector_bytes) {
             end_data(false);
         }
         return value;
@@ -218,7 +218,7 @@ void Controller::write_fifo(u8 value) {
     if (phase_ == Phase::data_from_host) {
         set_interrupt(false);
         buffer_[buffer_at_++] = std::byte{value};
-        if (buffer_at_ == operation_.sectors * sector_bytes) {
+        if (buffer_at_ == usize{operation_.sectors} * sector_bytes) {
             start_work();
         }
         return;

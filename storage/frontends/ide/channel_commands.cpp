@@ -18,8 +18,8 @@ constexpr u8 power_standby = 0x00;
 
 /// How a data command moves what.
 struct Channel::Transfer {
-    ata::Command command;
-    Action action;
+    ata::Command command{};
+    Action action{};
     bool is_ext = false;
     bool is_multiple = false;
     bool is_dma = false;

@@ -19,9 +19,9 @@ inline constexpr u8 pci_function = 1;
 /// Everything a controller needs; what is referred to must outlive it.
 struct ControllerConfig {
     const GuestMemory& memory;
-    InterruptLine* interrupts[channels];  ///< ISA 14 and 15
+    InterruptLine* interrupts[channels] = {};  ///< ISA 14 and 15
     GuestPause& pause;
-    Executor* executors[channels];
+    Executor* executors[channels] = {};
     u64 step_deadline_ns = 60 * nanoseconds_per_second;
 };
 

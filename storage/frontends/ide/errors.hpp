@@ -8,7 +8,7 @@
 namespace undercroft::ide {
 
 struct ErrorReport {
-    u8 error;                ///< error register
+    u8 error = 0;            ///< error register
     u8 status = 0;           ///< further bits of the status register, beside ERR
     bool is_memory = false;  ///< the guest's memory was at fault: the bus master says so
 };

@@ -2,6 +2,7 @@
 #include "storage/frontends/virtio/block.hpp"
 
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <cstring>
 
@@ -76,9 +77,10 @@ Outcome give(std::span<const std::byte> answer, const Chain& chain) {
 }
 
 Outcome give_id(const BlockIdentity& identity, const Chain& chain) {
-    char text[block_id_bytes] = {};
-    std::memcpy(text, identity.serial.data(), std::min(identity.serial.size(), sizeof(text)));
-    return give(std::as_bytes(std::span(text)), chain);
+    std::array<std::byte, block_id_bytes> text = {};  // not terminated where it is full
+    auto serial = std::as_bytes(std::span(identity.serial));
+    std::ranges::copy(serial.first(std::min(serial.size(), text.size())), text.begin());
+    return give(text, chain);
 }
 
 }  // namespace
