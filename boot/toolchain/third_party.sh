@@ -17,6 +17,9 @@ jobs=${UNDERCROFT_JOBS:-$(nproc)}
 target=x86_64-unknown-none-elf
 mapfile -t image_flags <"$here/image-flags.txt"
 
+# shellcheck source=boot/toolchain/source_packages.sh
+source "$here/source_packages.sh"
+
 say() { printf '  %s\n' "$*"; }
 
 die() {
@@ -47,27 +50,10 @@ part() {
     say "$name: $((SECONDS - started)) s"
 }
 
-# apt_private ARGS...: apt-get with source packages on and its state inside the build tree: the machine's configuration stays as it is.
-apt_private() {
-    apt-get -q -o Dir::Etc::sourcelist=/dev/null -o "Dir::Etc::sourceparts=$out/apt/parts" \
-        -o "Dir::State=$out/apt/state" -o Dir::State::status=/var/lib/dpkg/status -o "Dir::State::lists=$out/apt/lists" \
-        -o "Dir::Cache=$out/apt/cache" -o Debug::NoLocking=1 -o APT::Sandbox::User=root "$@"
-}
-
-configure_apt() {
-    mkdir -p "$out"/apt/{parts,state,lists/partial,cache/archives/partial}
-    if [[ -f /etc/apt/sources.list.d/debian.sources ]]; then
-        sed 's/^Types:.*/Types: deb-src/' /etc/apt/sources.list.d/debian.sources >"$out/apt/parts/debian.sources"
-    else
-        sed -n 's/^deb /deb-src /p' /etc/apt/sources.list >"$out/apt/parts/debian.list"
-    fi
-}
-
 fetch_sources() {
-    configure_apt
-    apt_private update
+    apt_sources "$out/apt" update
     cd "$out/download"
-    apt_private source --download-only mbedtls zydis
+    apt_sources "$out/apt" source --download-only mbedtls zydis
 }
 
 # unpack ARCHIVE FOLDER: the archive's one top folder becomes FOLDER.

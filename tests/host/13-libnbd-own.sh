@@ -9,20 +9,17 @@
 set -euo pipefail
 # shellcheck source=tests/host/support.sh
 source "$(dirname "$0")/support.sh"
+# shellcheck source=boot/toolchain/source_packages.sh
+source "$(dirname "$0")/../../boot/toolchain/source_packages.sh"
 here=$(cd "$(dirname "$0")" && pwd)
 kept=$here/../../build/libnbd-tests
 # Tests with a disk of ours that pass; fewer would mean that the stand-in no longer stands in.
 passed_min=8
 
 fetch() {
-    local apt=$folder/apt source
-    mkdir -p "$apt/lists/partial" "$apt/cache/archives/partial" "$kept.new"
-    # shellcheck disable=SC1091
-    printf 'deb-src [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] http://deb.debian.org/debian %s main\n' \
-        "$(. /etc/os-release && echo "$VERSION_CODENAME")" >"$apt/sources.list"
-    source=(-q -o "Dir::Etc::SourceList=$apt/sources.list" -o Dir::Etc::SourceParts=/dev/null -o "Dir::State::Lists=$apt/lists"
-        -o "Dir::Cache=$apt/cache" -o APT::Sandbox::User=root)
-    (cd "$apt" && timeout 120 apt-get "${source[@]}" update && timeout 60 apt-get "${source[@]}" source --download-only libnbd &&
+    local apt=$folder/apt
+    mkdir -p "$kept.new" "$apt"
+    (cd "$apt" && apt_sources "$apt" update && apt_sources "$apt" source --download-only libnbd &&
         tar -xf libnbd_*.orig.tar.?z -C "$kept.new" --strip-components=1) >"$folder/fetch.log" 2>&1
 }
 if [[ ! -d $kept ]]; then
