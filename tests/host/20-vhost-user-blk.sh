@@ -6,7 +6,6 @@ set -euo pipefail
 source "$(dirname "$0")/support.sh"
 
 root=$(cd "$(dirname "$0")/../.." && pwd)
-console=$folder/console
 
 guest_modules virtio_pci virtio_blk
 
@@ -45,29 +44,12 @@ GUEST
 "$root/undercroft" initrd --output "$folder/initrd" --script "$folder/script" --add "$folder/modules=/undercroft/virtio/modules" \
     "${additions[@]}" >/dev/null 2>&1 || fail 'no initrd'
 
-wait_for() {
-    for _ in $(seq 900); do
-        grep -q "$1" "$console" && return
-        kill -0 "$qemu" 2>/dev/null || { tail -n 20 "$console"; fail "QEMU ended before '$1'"; }
-        sleep 0.1
-    done
-    tail -n 20 "$console"
-    fail "the guest never says '$1'"
-}
-
 # run_guest packed=on|off SECONDS KILLS
 run_guest() {
     rm -f "$folder/disk"
     truncate -s 32M "$folder/disk"
-    : >"$console"
     start_server --vhost-user-blk "$socket" --queues 2 "file:$folder/disk"
-    timeout -s KILL 120 qemu-system-x86_64 -accel tcg -M q35 -m 256 -smp 2 -nodefaults -no-user-config -display none -no-reboot \
-        -object memory-backend-memfd,id=memory,size=256M,share=on -numa node,memdev=memory \
-        -kernel "$root/build/guest/vmlinuz" -initrd "$folder/initrd" -append "console=ttyS0 quiet seconds=$2" \
-        -chardev "file,id=console,path=$console" -serial chardev:console \
-        -chardev "socket,id=backend,path=$socket,reconnect=1" -device "vhost-user-blk-pci,chardev=backend,num-queues=2,$1" \
-        >"$folder/qemu.log" 2>&1 &
-    qemu=$!
+    start_guest 120 ,reconnect=1 "vhost-user-blk-pci,num-queues=2,$1" "seconds=$2"
     wait_for LOAD
     for ((kill = 0; kill < $3; kill++)); do
         sleep 1

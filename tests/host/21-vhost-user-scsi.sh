@@ -6,7 +6,6 @@ set -euo pipefail
 source "$(dirname "$0")/support.sh"
 
 root=$(cd "$(dirname "$0")/../.." && pwd)
-console=$folder/console
 
 guest_modules virtio_pci virtio_scsi sd_mod sg
 for tool in sg_inq sg_vpd sg_readcap sg_reset; do
@@ -61,30 +60,14 @@ GUEST
 "$root/undercroft" initrd --output "$folder/initrd" --script "$folder/script" --add "$folder/modules=/undercroft/virtio/modules" \
     "${additions[@]}" >"$folder/initrd.log" 2>&1 || { cat "$folder/initrd.log"; fail 'no initrd'; }
 
-wait_for() {
-    for _ in $(seq 900); do
-        grep -q "$1" "$console" && return
-        kill -0 "$qemu" 2>/dev/null || { tail -n 30 "$console"; fail "QEMU ended before '$1'"; }
-        sleep 0.1
-    done
-    tail -n 30 "$console"
-    fail "the guest never says '$1'"
-}
 guest_said() { grep -qE "$1" "$console" || { cat "$console"; fail "the guest does not say '$1'"; }; }
 
 # run_guest packed=on|off
 run_guest() {
     rm -f "$folder/disk"
     truncate -s 32M "$folder/disk"
-    : >"$console"
     start_server --vhost-user-scsi "$socket" --queues 2 "file:$folder/disk" --export second=mem:16M
-    timeout -s KILL 150 qemu-system-x86_64 -accel tcg -M q35 -m 256 -smp 2 -nodefaults -no-user-config -display none -no-reboot \
-        -object memory-backend-memfd,id=memory,size=256M,share=on -numa node,memdev=memory \
-        -kernel "$root/build/guest/vmlinuz" -initrd "$folder/initrd" -append 'console=ttyS0 quiet' \
-        -chardev "file,id=console,path=$console" -serial chardev:console \
-        -chardev "socket,id=backend,path=$socket" -device "vhost-user-scsi-pci,chardev=backend,num_queues=2,$1" \
-        >"$folder/qemu.log" 2>&1 &
-    qemu=$!
+    start_guest 150 '' "vhost-user-scsi-pci,num_queues=2,$1"
     wait_for 'RESIZE\|RESULT'
     truncate -s 48M "$folder/disk"
     wait_for RESULT

@@ -9,6 +9,8 @@ folder=$(mktemp -d /tmp/undercroft-host.XXXXXX)
 socket=$folder/socket
 # shellcheck disable=SC2034
 uri="nbd+unix:///?socket=$socket"
+# shellcheck disable=SC2034
+console=$folder/console
 server_pid=
 
 fail() {
@@ -72,4 +74,30 @@ guest_modules() {
             basename "$path" >>"$folder/modules"
         done < <(/sbin/modprobe -d "$tree" -S "$release" --show-depends "$module" | sed -n 's/^insmod \([^ ]*\).*/\1/p')
     done
+}
+
+# start_guest SECONDS CHARDEV_OPTIONS DEVICE [KERNEL_WORD...]: the guest in QEMU, killed after so long, with $folder/initrd and the vhost-user device
+# at $socket. Its console is the file $console, its process $qemu.
+start_guest() {
+    local limit=$1 chardev=$2 device=$3 guest
+    shift 3
+    guest=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)/build/guest
+    : >"$console"
+    timeout -s KILL "$limit" qemu-system-x86_64 -accel tcg -M q35 -m 256 -smp 2 -nodefaults -no-user-config -display none -no-reboot \
+        -object memory-backend-memfd,id=memory,size=256M,share=on -numa node,memdev=memory \
+        -kernel "$guest/vmlinuz" -initrd "$folder/initrd" -append "console=ttyS0 quiet $*" \
+        -chardev "file,id=console,path=$console" -serial chardev:console \
+        -chardev "socket,id=backend,path=$socket$chardev" -device "$device,chardev=backend" >"$folder/qemu.log" 2>&1 &
+    qemu=$!
+}
+
+# wait_for PATTERN: until the guest's console has it.
+wait_for() {
+    for _ in $(seq 900); do
+        grep -q "$1" "$console" && return
+        kill -0 "$qemu" 2>/dev/null || { tail -n 30 "$console"; fail "QEMU ended before '$1'"; }
+        sleep 0.1
+    done
+    tail -n 30 "$console"
+    fail "the guest never says '$1'"
 }

@@ -1,7 +1,9 @@
-// What a disk's caller is told of each ending and status of an NVMe command.
+// What a disk's caller is told of each ending and status of an NVMe command, and of a range that is none.
 #include "storage/backends/nvme_disk.hpp"
 
 #include <catch2/catch.hpp>
+
+#include "tests/support/nvme_rig.hpp"
 
 namespace undercroft {
 namespace {
@@ -45,6 +47,16 @@ TEST_CASE("each NVMe status that means something of its own has its disk error")
     CHECK(error_after(Status::invalid_namespace_or_format) == DiskError::gone);
     CHECK(error_after(Status::internal_error) == DiskError::io);
     CHECK(error_after(static_cast<Status>(0x7ff)) == DiskError::io);
+}
+
+TEST_CASE("the disk checks the range of block status itself: it may have shrunk since the handle looked") {
+    test::NvmeRig rig({.sectors = 256});
+    REQUIRE(rig.open().has_value());
+    NvmeDisk& disk = *rig.nvme_disk;
+    REQUIRE(rig.run(disk.block_status({.start = 0, .count = 256}, {})).value().sectors == 256);
+    REQUIRE(rig.run(disk.block_status({.start = 1, .count = 256}, {})).error() == DiskError::illegal_block);
+    REQUIRE(rig.run(disk.block_status({.start = 257, .count = 1}, {})).error() == DiskError::illegal_block);
+    REQUIRE(rig.run(disk.block_status({.start = ~u64{0}, .count = 2}, {})).error() == DiskError::illegal_block);
 }
 
 }  // namespace undercroft
