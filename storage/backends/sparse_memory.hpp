@@ -43,6 +43,7 @@ public:
 
 private:
     struct Chunk;
+    struct Entry;
     struct Leaf;
     struct Branch;
     struct Span;
@@ -50,12 +51,13 @@ private:
 
     bool in_range(u64 sector, u64 count) const { return sector <= sectors_ && count <= sectors_ - sector; }
     Span span_at(u64 sector, u64 sectors_max) const;
-    Chunk* find(const Span& span) const;
-    Presence presence_without_chunk(const Span& span) const;
+    Entry* find(const Span& span) const;
+    Presence presence_without_leaf(const Span& span) const;
     bool take(u64 bytes, Budget budget);
     Branch* find_or_add_branch(u64 index);
     Leaf* find_or_add_leaf(Branch& branch, Budget budget);
-    Chunk* find_or_add(const Span& span, Budget budget);
+    Entry* find_or_add(const Span& span, Budget budget);
+    bool add_chunk(Entry& entry);
     void drop_leaf(Branch& branch);
     bool set_span(const Span& span, Presence presence, Budget budget);
     bool set_all(u64 sector, u64 count, Presence presence, Budget budget);

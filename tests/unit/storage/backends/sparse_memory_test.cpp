@@ -9,8 +9,8 @@
 namespace undercroft {
 namespace {
 
-constexpr u32 sector_size = 4096;  // 16 a chunk, 8192 a leaf
-constexpr u64 sectors = 3 * 8192 + 5;
+constexpr u32 sector_size = 4096;  // 16 a chunk, 4096 a leaf
+constexpr u64 sectors = 6 * 4096 + 5;
 
 /// One number a sector: 0 absent, 1 zero, else data filled with it.
 using Model = std::vector<int>;
@@ -105,7 +105,7 @@ TEST_CASE("sparse memory agrees with a model through a long random history") {
 }
 
 TEST_CASE("past the budget nothing is taken, and what is there stays") {
-    SparseMemory memory(sector_size, sectors, 100 * kib);
+    SparseMemory memory(sector_size, sectors, 80 * kib);  // a chunk and a leaf
     Model model(sectors, 0);
     write(memory, model, 3, 4, 9, Overwrite::everything);
     std::byte bytes[sector_size] = {};
@@ -114,7 +114,7 @@ TEST_CASE("past the budget nothing is taken, and what is there stays") {
     CHECK(memory.write(9000, {&segment, 1}, Overwrite::only_absent).error() == DiskError::medium_write);
     CHECK(memory.set({.start = 8200, .count = 20}, Presence::zero).error() == DiskError::medium_write);
     CHECK(memory.set({.start = 8200, .count = 20}, Presence::absent).has_value());
-    CHECK(memory.used_bytes() <= 100 * kib);
+    CHECK(memory.used_bytes() <= 80 * kib);
     check_presence(memory, model, 0, sectors);
     CHECK(memory.write(sectors, {&segment, 1}, Overwrite::everything).error() == DiskError::illegal_block);
     CHECK(memory.read(sectors, {&segment, 1}).error() == DiskError::illegal_block);
@@ -122,6 +122,22 @@ TEST_CASE("past the budget nothing is taken, and what is there stays") {
     CHECK(memory.read_present(sectors, {&segment, 1}, found).error() == DiskError::illegal_block);
     CHECK(memory.set({.start = sectors, .count = 1}, Presence::zero).error() == DiskError::illegal_block);
     CHECK(memory.presence({.start = sectors, .count = 1}).error() == DiskError::illegal_block);
+}
+
+TEST_CASE("a part of a chunk that is zero takes no chunk, and one without data is given back") {
+    SparseMemory memory(sector_size, sectors, ~u64{0});
+    Model model(sectors, 0);
+    REQUIRE(memory.set({.start = 3, .count = 4}, Presence::zero).has_value());
+    std::fill_n(model.begin() + 3, 4, 1);
+    CHECK(memory.used_bytes() < SparseMemory::chunk_bytes);
+    write(memory, model, 2, 3, 9, Overwrite::everything);
+    CHECK(memory.used_bytes() > SparseMemory::chunk_bytes);
+    check_presence(memory, model, 0, sectors);
+    REQUIRE(memory.set({.start = 2, .count = 3}, Presence::absent).has_value());
+    std::fill_n(model.begin() + 2, 3, 0);
+    CHECK(memory.used_bytes() < SparseMemory::chunk_bytes);
+    check_presence(memory, model, 0, sectors);
+    check_read(memory, model, 0, 16);
 }
 
 }  // namespace undercroft
