@@ -5,17 +5,19 @@ help_boot() {
     cat <<'TEXT'
 Usage: ./undercroft boot [OPTION]...
 
-Boots a guest on an encrypted disk: QEMU runs Undercroft, Undercroft runs the guest. Without options the guest is Debian's cloud kernel
-with a small initrd, on a demonstration disk; its console is this terminal. Ctrl-C stops the machine.
+Boots a guest on encrypted disks: QEMU runs Undercroft, Undercroft runs the guest. Without options the guest is Debian's kernel with a
+small initrd, and has demonstration disks, one of each kind; its console is this terminal. Ctrl-C stops the machine.
 
-  --config FILE     configuration (JSON); default: every NVMe disk encrypted under the key 'demo'
-  --kernel FILE     the guest's kernel, a bzImage
+  --config FILE     configuration (JSON); default: with --nvme each of those as an NVMe disk, otherwise a disk of each kind, all of
+                    them encrypted under the key 'demo'
+  --guest full|cloud   Debian's full kernel, or the one for clouds, which starts sooner and has no floppy driver (full)
+  --kernel FILE     the guest's kernel, a bzImage, instead of those
   --initrd FILE     the guest's initrd; with --kernel there is none unless it is given
   --append STR      added to the guest's command line
   --cpus N          virtual processors, 1 to 64 (2)
   --memory MIB      memory of the machine (1024)
   --nvme FILE       attaches an image as a physical NVMe disk at 0000:00:03.0 and up; may be repeated
-                    (default: build/demo/disk.img)
+                    (default: the demonstration's, in build/demo)
   --key NAME=FILE   a key of 64 bytes that the configuration names; may be repeated (default: demo=build/demo/demo.key)
   --accel auto|tcg|kvm   auto takes KVM only where nested virtualization works (auto)
   --timeout S       stop after S seconds (no limit)
@@ -23,8 +25,8 @@ with a small initrd, on a demonstration disk; its console is this terminal. Ctrl
   --log FILE        Undercroft's own log (build/log/boot-TIME-PID.log)
   --control PATH    a socket at which undercroft inspect looks into the image, or none (one that it finds by itself)
   --qemu-arg ARG    one more argument for QEMU; may be repeated
-  --demo            make a file system, write, power off, boot again, read back, and decrypt the physical image with
-                    software that is not ours; on a disk of its own
+  --demo            file systems, writes, power off, boot again, read back, on a disk of each kind; then decrypt the physical
+                    images with software that is not ours; on images of its own
   --no-build        boot what is there, without looking whether it is up to date
   --dry-run         print the QEMU command, write the default configuration that it names, do nothing else
 
@@ -43,6 +45,7 @@ TEXT
 
 verb_boot() {
     option --config value
+    option --guest value full
     option --kernel value
     option --initrd value
     option --append value
@@ -63,9 +66,6 @@ verb_boot() {
     check_boot_options
     make_run_folder
     prepare_boot
-    if [[ -n ${options[--demo]} ]]; then
-        use_demo_disk
-    fi
     configure_machine
     if [[ -n ${options[--demo]} ]]; then
         run_demo
@@ -79,6 +79,8 @@ check_boot_options() {
     require_number --cpus 1 64
     require_number --memory 64 1048576
     require_number --timeout 0 999999999
+    contains "${options[--guest]}" full cloud || refuse "--guest is '${options[--guest]}'; it has to be full or cloud"
+    [[ ${options[--guest]} == cloud ]] || use_full_guest
     contains "${options[--accel]}" auto tcg kvm || refuse "--accel is '${options[--accel]}'; it has to be auto, tcg or kvm"
     for name in --config --kernel --initrd; do
         [[ -z ${options[$name]} ]] || require_file "$name" "${options[$name]}"
@@ -96,8 +98,14 @@ check_boot_options() {
     for key in "${keys[@]}"; do
         [[ $key == ?*=* ]] || refuse "--key is '$key'; it has to be NAME=FILE"
         require_file --key "${key#*=}"
+        [[ $key != demo=* ]] || demo_key=${key#*=}
     done
+    if [[ $demo_key != "$build/demo/demo.key" && -z ${options[--demo]}${options[--config]} ]] && ((${#nvmes[@]} == 0)); then
+        refuse "the demonstration's disks have a key of their own; --key demo goes with --nvme, --config or --demo"
+    fi
 }
+# The file of the key `demo`.
+demo_key=$build/demo/demo.key
 
 # prepare_boot: what has to exist before QEMU starts. A dry run makes nothing and installs nothing.
 prepare_boot() {
@@ -109,21 +117,30 @@ prepare_boot() {
     fi
     command -v "$qemu" >/dev/null || die "$status_qemu_missing" "there is no $qemu in PATH"
     [[ -f $image ]] || die "$status_build_failed" "there is no image ${image#"$root"/}"
-    make_demo_disk
+    make_demo_key
+    if [[ -n ${options[--demo]} ]]; then
+        make_demo_disks "$run_folder" "$demo_key"
+    elif ((${#nvmes[@]} == 0)); then
+        with_demo_lock make_demo_disks "$build/demo" "$build/demo/demo.key"
+    fi
 }
 
-# make_demo_disk: a sparse disk and a key, unless they are there. An XTS key has two halves, which must differ.
-make_demo_disk() {
-    local folder=$build/demo
-    mkdir -p "$folder"
-    exec 6>"$folder/.lock"
+# with_demo_lock COMMAND...: runs made at the same time must not make the same files.
+with_demo_lock() {
+    mkdir -p "$build/demo"
+    exec 6>"$build/demo/.lock"
     flock 6
-    if [[ ! -f $folder/demo.key ]]; then
-        (umask 077 && make_key "$folder/demo.key.new")
-        mv "$folder/demo.key.new" "$folder/demo.key"
-    fi
-    [[ -f $folder/disk.img ]] || truncate -s 256M "$folder/disk.img"
+    "$@"
     exec 6>&-
+}
+
+make_demo_key() { with_demo_lock make_key_once "$build/demo/demo.key"; }
+
+# make_key_once FILE: unless it is there. An XTS key has two halves, which must differ.
+make_key_once() {
+    [[ ! -f $1 ]] || return 0
+    (umask 077 && make_key "$1.new")
+    mv "$1.new" "$1"
 }
 
 make_key() {
@@ -139,9 +156,13 @@ configure_machine() {
         run_files=$build/demo
         mkdir -p "$run_files"
     fi
-    ((${#nvmes[@]} > 0)) || nvmes=("$build/demo/disk.img")
+    if [[ -n ${options[--demo]} ]]; then
+        use_demo_disks "$run_folder"
+    elif ((${#nvmes[@]} == 0)); then
+        use_demo_disks "$build/demo"
+    fi
     # The configuration's default key, unless that name was given.
-    [[ " ${keys[*]}" == *' demo='* ]] || keys+=("demo=$build/demo/demo.key")
+    [[ " ${keys[*]}" == *' demo='* ]] || keys+=("demo=$demo_key")
     machine=(
         [accel]=${options[--accel]} [cpus]=$((10#${options[--cpus]})) [memory]=$((10#${options[--memory]}))
         [console]=${options[--console]} [log]=${options[--log]} [trace]=$run_files/qemu.log
@@ -177,27 +198,6 @@ forget_old_logs() {
     local old
     mapfile -t old < <(find "$build/log" -name 'boot-*.log' -mmin +60 | sort -r | tail -n +20)
     ((${#old[@]} == 0)) || rm -f "${old[@]}"
-}
-
-# default_configuration: one NVMe controller with a namespace for each physical disk, all encrypted under the key "demo".
-default_configuration() {
-    local index separator=''
-    printf '{"version": 1, "storage_controllers": [{"protocol": "NVME", "instance_id": "5f3c7d52-8a1e-4c0b-9d27-2f6b1e0a4c11", "luns": ['
-    for index in "${!nvmes[@]}"; do
-        printf '%s{"location": %d, "disk": {"crypt": {"key": "demo", "over": {"nvme": {"device": "%s", "namespace": 1}}}}}' \
-            "$separator" $((index + 1)) "$(nvme_address "$index")"
-        separator=', '
-    done
-    printf ']}]}\n'
-}
-
-# describe_disks: what the guest cannot know of its disks, for its banner.
-describe_disks() {
-    local index
-    for index in "${!nvmes[@]}"; do
-        printf ' undercroft.about=nvme0n%d:AES-256-XTS_over_the_physical_NVMe_%s,_%s' $((index + 1)) \
-            "$(nvme_address "$index")" "$(basename "${nvmes[index]}" | tr ' ' '_')"
-    done
 }
 
 run_boot() {

@@ -1,15 +1,16 @@
 # shellcheck shell=bash disable=SC2034
-# The demonstration guest: Debian's cloud kernel, unpacked from its package and never installed here, and an initrd of busybox
-# and e2fsprogs around boot/demo/init. Both are made once, in build/guest. Verb initrd adds a script to that initrd.
+# The demonstration guest: a kernel of Debian's, unpacked from its package and never installed here, and an initrd of busybox and
+# e2fsprogs around boot/demo/init. Both are made once: of the cloud kernel, which starts sooner, in build/guest, of the full one in
+# build/guest/full. Verb initrd adds a script to such an initrd.
 
 guest=${build:?}/guest
 guest_kernel=$guest/vmlinuz
 guest_initrd=$guest/initrd
 # Loaded in this order with what they depend on; those that the kernel has built in are left out.
-guest_modules=(nvme ext4)
+guest_modules=(nvme ext4 virtio_pci virtio_blk ata_piix sd_mod sr_mod isofs)
 guest_programs=(/sbin/mke2fs /sbin/e2fsck)
 
-# The cloud kernel lacks drivers for what only old machines have; for those there is the full one, in the same way, in guest/full.
+# The cloud kernel lacks drivers for what only old machines have, such as floppies.
 guest_package=linux-image-cloud-amd64
 
 make_guest() {
@@ -28,7 +29,7 @@ use_full_guest() {
     guest_kernel=$guest/vmlinuz
     guest_initrd=$guest/initrd
     guest_package=linux-image-amd64
-    guest_modules=(nvme ext4 ata_piix sd_mod sr_mod sg isofs vfat nls_cp437 nls_ascii floppy)
+    guest_modules=(nvme ext4 virtio_pci virtio_blk ata_piix sd_mod sr_mod sg isofs vfat nls_cp437 nls_ascii floppy)
 }
 
 download_kernel() {

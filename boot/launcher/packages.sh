@@ -6,11 +6,12 @@ packages_build=(
     cmake ninja-build make binutils xz-utils newlib-source libzycore-dev rapidjson-dev acpica-tools
     liburing-dev libsqlite3-dev libcurl4-openssl-dev
 )
-packages_boot=(qemu-system-x86 seabios busybox-static e2fsprogs cpio kmod util-linux procps)
-packages_demo=(python3-cryptography)
+packages_boot=(
+    qemu-system-x86 seabios busybox-static e2fsprogs cpio kmod util-linux procps
+    genisoimage dosfstools mtools python3-cryptography
+)
 packages_test=(
-    dosfstools genisoimage
-    catch2 clang-format-19 libgcrypt20-dev libssl-dev qemu-utils nginx-light python3-cryptography python3-jsonschema
+    catch2 clang-format-19 libgcrypt20-dev libssl-dev qemu-utils nginx-light python3-jsonschema
     libnbd-bin python3-libnbd nbdkit fio sg3-utils
 )
 packages_tidy=(clang-tidy-19 shellcheck)

@@ -33,9 +33,10 @@ verb_test() {
         return
     fi
     local started=$SECONDS
-    install_packages "${packages_build[@]}" "${packages_boot[@]}" "${packages_demo[@]}" "${packages_test[@]}"
+    install_packages "${packages_build[@]}" "${packages_boot[@]}" "${packages_test[@]}"
     build_presets image host-asan
     make_guest
+    (use_full_guest && make_guest)
     make_run_folder
     rm -rf "$test_log"
     mkdir -p "$test_log"

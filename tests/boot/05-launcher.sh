@@ -36,10 +36,18 @@ refuses '--cpus is' boot --cpus 0
 refuses '--demo takes no value' boot --demo=1
 refuses 'no readable file' boot --nvme "$work/absent"
 refuses '--accel is' boot --accel xen
+refuses '--guest is' boot --guest windows
+refuses 'a key of their own' boot --key "demo=$work/key"
 for verb in boot test bench build initrd tidy clean; do
     "$root/undercroft" $verb --help | grep -q "^Usage: ./undercroft $verb" || fail "$verb has no help"
 done
 "$root/undercroft" boot --dry-run --kernel "$work/kernel" --append 'a,b' | grep -q 'cmdline,string=.*a,,b' || fail 'the dry run lacks the command line'
+
+"$root/undercroft" boot --dry-run >"$work/command" || fail 'the dry run of the demonstration disks failed'
+for kind in NVME VIRTIO_BLK IDE is_dvd FLOPPY; do
+    grep -q "$kind" "$root/build/demo/config.json" || fail "the default configuration has no $kind"
+done
+grep -q 'fd0:floppy' "$work/command" || fail 'the guest is not told of its floppy'
 
 ends_with 0 p
 has console '^C$'

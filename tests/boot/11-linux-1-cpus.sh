@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# An unmodified Debian kernel on 1 virtual processor(s) makes a file system on the encrypted disk, writes, powers off, boots again, and reads the same
-# back; the physical image decrypts with software that is not ours, and holds no plaintext.
+# Debian's unmodified cloud kernel on 1 virtual processor(s) makes file systems on an encrypted disk of each kind that it has a driver for, writes, powers
+# off, boots again, and reads the same back; the physical images decrypt with software that is not ours, and hold no plaintext.
 . "$(dirname "$0")/support.sh"
-demonstrate --cpus 1
+demonstrate --guest cloud --cpus 1

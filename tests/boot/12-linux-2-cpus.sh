@@ -1,5 +1,4 @@
 #!/usr/bin/env bash
-# An unmodified Debian kernel on 2 virtual processor(s) makes a file system on the encrypted disk, writes, powers off, boots again, and reads the same
-# back; the physical image decrypts with software that is not ours, and holds no plaintext.
+# As 11-linux-1-cpus, with the full Debian kernel, which has a driver for floppies, on 2 virtual processors.
 . "$(dirname "$0")/support.sh"
 demonstrate --cpus 2
