@@ -7,8 +7,6 @@
 
 namespace undercroft {
 
-namespace {
-
 ZydisDecoder decoder_for(const CpuState& cpu) {
     ZydisMachineMode mode = ZYDIS_MACHINE_MODE_LEGACY_16;
     ZydisStackWidth stack = ZYDIS_STACK_WIDTH_16;
@@ -25,8 +23,11 @@ ZydisDecoder decoder_for(const CpuState& cpu) {
     }
     ZydisDecoder decoder;
     ZydisDecoderInit(&decoder, mode, stack);
+    ZydisDecoderEnableMode(&decoder, ZYDIS_DECODER_MODE_MINIMAL, ZYAN_TRUE);
     return decoder;
 }
+
+namespace {
 
 u64 instruction_pointer_mask(const CpuState& cpu) {
     if (cpu.is_64bit()) {
@@ -49,11 +50,13 @@ Emulated<void> decode(const LinearMemory& memory, const CpuState& cpu, std::span
         if (cache != nullptr && count > 0 && cache->find(decoder.machine_mode, cpu.rip, decoded)) {
             return {};
         }
+        ZydisDecodedInstruction info;
         ZyanStatus status = ZYDIS_STATUS_NO_MORE_DATA;
         if (count > 0) {
-            status = ZydisDecoderDecodeFull(&decoder, decoded.bytes, count, &decoded.info, decoded.operands);
+            status = ZydisDecoderDecodeInstruction(&decoder, nullptr, decoded.bytes, count, &info);
         }
         if (ZYAN_SUCCESS(status)) {
+            describe(info, decoded);
             if (cache != nullptr) {
                 cache->store(decoder.machine_mode, cpu.rip, decoded);
             }

@@ -16,18 +16,18 @@ class DecodeCache {
 public:
     static constexpr usize entries_max = 32;
 
-    /// Looks for the instruction that `decoded.bytes` begin with, decoded in `mode`; fills in the rest of `decoded`.
+    /// Looks for the instruction that `decoded.bytes` begin with, decoded in `mode`; fills in the rest of `decoded`,
+    /// whose bytes become those of back then: the instruction's own are the same.
     bool find(ZydisMachineMode mode, u64 rip, DecodedInstruction& decoded) {
         Entry& entry = entry_for(rip);
         if (!entry.lock.try_lock()) {
             return false;
         }
         const DecodedInstruction& kept = entry.decoded;
-        bool found = entry.is_used && entry.mode == mode && kept.info.length <= decoded.byte_count &&
-                     std::memcmp(kept.bytes, decoded.bytes, kept.info.length) == 0;
+        bool found = entry.is_used && entry.mode == mode && kept.length <= decoded.byte_count &&
+                     std::memcmp(kept.bytes, decoded.bytes, kept.length) == 0;
         if (found) {
-            decoded.info = kept.info;
-            std::copy_n(kept.operands, kept.info.operand_count, decoded.operands);
+            decoded = kept;
         }
         entry.lock.unlock();
         return found;

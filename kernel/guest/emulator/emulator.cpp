@@ -54,7 +54,7 @@ EmulationResult InstructionEmulator::emulate_string_io(CpuState& cpu, const Stri
 u8 InstructionEmulator::instruction_length(const CpuState& cpu, std::span<const u8> fetched) {
     LinearMemory linear_memory(memory_, bus_, cpu);
     DecodedInstruction decoded;
-    return decode(linear_memory, cpu, fetched, decoded, cache_.get()).has_value() ? decoded.info.length : 0;
+    return decode(linear_memory, cpu, fetched, decoded, cache_.get()).has_value() ? decoded.length : 0;
 }
 
 }  // namespace undercroft

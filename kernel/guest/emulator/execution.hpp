@@ -2,15 +2,15 @@
 // (translated) before anything is read or written.
 #pragma once
 
+#include "kernel/guest/emulator/arithmetic.hpp"
 #include "kernel/guest/emulator/decode.hpp"
 
 namespace undercroft {
 
 /// An operand that is ready: a register, an immediate value, or translated memory.
 struct PreparedOperand {
-    const ZydisDecodedOperand* operand = nullptr;
+    Operand operand;
     TranslatedOperand memory;
-    unsigned bytes = 0;
 };
 
 class Execution {
@@ -27,12 +27,13 @@ public:
 private:
     // execution.cpp
     Emulated<PreparedOperand> prepare(unsigned index, bool is_written);
-    Emulated<u64> effective_address(const ZydisDecodedOperandMem& operand) const;
+    u64 effective_address() const;
+    Emulated<PreparedOperand> prepare_memory(const Operand& operand, u64 offset, bool is_written) const;
     u64 read(const PreparedOperand& operand) const;
     void write(const PreparedOperand& operand, u64 value);
-    u64 read_register(ZydisRegister name) const;
-    void write_register(ZydisRegister name, u64 value);
-    unsigned operand_bytes(unsigned index) const { return decoded_.operands[index].size / 8u; }
+    u64 read_register(const Operand& operand) const;
+    void write_register(const Operand& operand, u64 value);
+    u64 address_mask() const { return arithmetic::mask_of(decoded_.address_bytes); }
     void set_flags(u64 flags, u64 mask) { cpu_.rflags = (cpu_.rflags & ~mask) | (flags & mask); }
 
     // integer_instructions.cpp
@@ -51,14 +52,11 @@ private:
     // string_instructions.cpp
     Emulated<bool> run_string();
     Emulated<bool> string_step(unsigned bytes);
-    SegmentName source_segment() const;
-    u64 address_mask() const;
     Emulated<TranslatedOperand> string_operand(Gpr pointer, SegmentName segment, unsigned bytes,
                                                MemoryAccess access) const;
     u32 batch_of(Gpr pointer, SegmentName segment, unsigned bytes, MemoryAccess access) const;
     Emulated<u32> string_io_batch(GuestBus& bus, const StringIo& access, u32 room);
     void advance(Gpr pointer, unsigned bytes);
-    bool has_repeat_prefix() const;
     u64 repeat_count() const { return cpu_.gpr(Gpr::rcx) & address_mask(); }
     void set_masked(Gpr name, u64 value);
     template <typename Step>

@@ -1,5 +1,4 @@
 // Moves, exchanges, arithmetic, logic and bit tests with one memory operand.
-#include "kernel/guest/emulator/arithmetic.hpp"
 #include "kernel/guest/emulator/execution.hpp"
 
 namespace undercroft {
@@ -10,14 +9,14 @@ Emulated<void> Execution::move(bool sign_extends) {
     PreparedOperand target = TRY(prepare(0, true));
     PreparedOperand source = TRY(prepare(1, false));
     u64 value = read(source);
-    write(target, sign_extends ? arithmetic::sign_extend(value, source.bytes) : value);
+    write(target, sign_extends ? arithmetic::sign_extend(value, source.operand.bytes) : value);
     return {};
 }
 
 Emulated<void> Execution::move_byte_swapped() {
     PreparedOperand target = TRY(prepare(0, true));
     PreparedOperand source = TRY(prepare(1, false));
-    write(target, std::byteswap(read(source)) >> (64 - 8 * source.bytes));
+    write(target, std::byteswap(read(source)) >> (64 - 8 * source.operand.bytes));
     return {};
 }
 
@@ -35,7 +34,7 @@ Emulated<void> Execution::exchange_and_add() {
     PreparedOperand target = TRY(prepare(0, true));
     PreparedOperand addend = TRY(prepare(1, true));
     u64 old = read(target);
-    Outcome sum = arithmetic::add(old, read(addend), false, target.bytes);
+    Outcome sum = arithmetic::add(old, read(addend), false, target.operand.bytes);
     write(addend, old);
     write(target, sum.value);
     set_flags(sum.flags, arithmetic::flags_all);
@@ -45,23 +44,23 @@ Emulated<void> Execution::exchange_and_add() {
 Emulated<void> Execution::compare_and_exchange() {
     PreparedOperand target = TRY(prepare(0, true));
     PreparedOperand source = TRY(prepare(1, false));
-    u64 mask = arithmetic::mask_of(target.bytes);
+    u64 mask = arithmetic::mask_of(target.operand.bytes);
     u64 old = read(target);
     u64 accumulator = cpu_.gpr(Gpr::rax) & mask;
-    Outcome comparison = arithmetic::subtract(accumulator, old, false, target.bytes);
+    Outcome comparison = arithmetic::subtract(accumulator, old, false, target.operand.bytes);
     if (accumulator == old) {
         write(target, read(source));
     } else {
         write(target, old);  // the CPU writes in either case
         u64& rax = cpu_.gpr(Gpr::rax);
-        rax = target.bytes == 4 ? old : (rax & ~mask) | old;
+        rax = target.operand.bytes == 4 ? old : (rax & ~mask) | old;
     }
     set_flags(comparison.flags, arithmetic::flags_all);
     return {};
 }
 
 Emulated<void> Execution::arithmetic_two_operands() {
-    ZydisMnemonic mnemonic = decoded_.info.mnemonic;
+    ZydisMnemonic mnemonic = decoded_.mnemonic;
     bool writes = mnemonic != ZYDIS_MNEMONIC_CMP && mnemonic != ZYDIS_MNEMONIC_TEST;
     PreparedOperand target = TRY(prepare(0, writes));
     PreparedOperand source = TRY(prepare(1, false));
@@ -71,26 +70,26 @@ Emulated<void> Execution::arithmetic_two_operands() {
     Outcome outcome = {};
     switch (mnemonic) {
     case ZYDIS_MNEMONIC_ADD:
-        outcome = arithmetic::add(left, right, false, target.bytes);
+        outcome = arithmetic::add(left, right, false, target.operand.bytes);
         break;
     case ZYDIS_MNEMONIC_ADC:
-        outcome = arithmetic::add(left, right, carry, target.bytes);
+        outcome = arithmetic::add(left, right, carry, target.operand.bytes);
         break;
     case ZYDIS_MNEMONIC_SBB:
-        outcome = arithmetic::subtract(left, right, carry, target.bytes);
+        outcome = arithmetic::subtract(left, right, carry, target.operand.bytes);
         break;
     case ZYDIS_MNEMONIC_SUB:
     case ZYDIS_MNEMONIC_CMP:
-        outcome = arithmetic::subtract(left, right, false, target.bytes);
+        outcome = arithmetic::subtract(left, right, false, target.operand.bytes);
         break;
     case ZYDIS_MNEMONIC_OR:
-        outcome = arithmetic::logic(left | right, target.bytes);
+        outcome = arithmetic::logic(left | right, target.operand.bytes);
         break;
     case ZYDIS_MNEMONIC_XOR:
-        outcome = arithmetic::logic(left ^ right, target.bytes);
+        outcome = arithmetic::logic(left ^ right, target.operand.bytes);
         break;
     default:
-        outcome = arithmetic::logic(left & right, target.bytes);
+        outcome = arithmetic::logic(left & right, target.operand.bytes);
         break;  // AND, TEST
     }
     if (writes) {
@@ -105,17 +104,17 @@ Emulated<void> Execution::arithmetic_one_operand() {
     u64 value = read(target);
     Outcome outcome = {};
     u64 changed = arithmetic::flags_all;
-    switch (decoded_.info.mnemonic) {
+    switch (decoded_.mnemonic) {
     case ZYDIS_MNEMONIC_INC:
-        outcome = arithmetic::add(value, 1, false, target.bytes);
+        outcome = arithmetic::add(value, 1, false, target.operand.bytes);
         changed &= ~arithmetic::flag_carry;
         break;
     case ZYDIS_MNEMONIC_DEC:
-        outcome = arithmetic::subtract(value, 1, false, target.bytes);
+        outcome = arithmetic::subtract(value, 1, false, target.operand.bytes);
         changed &= ~arithmetic::flag_carry;
         break;
     case ZYDIS_MNEMONIC_NEG:
-        outcome = arithmetic::subtract(0, value, false, target.bytes);
+        outcome = arithmetic::subtract(0, value, false, target.operand.bytes);
         break;
     default:  // NOT
         outcome.value = ~value;
@@ -128,24 +127,19 @@ Emulated<void> Execution::arithmetic_one_operand() {
 }
 
 Emulated<void> Execution::bit_test() {
-    ZydisMnemonic mnemonic = decoded_.info.mnemonic;
-    const ZydisDecodedOperand& operand = decoded_.operands[0];
+    ZydisMnemonic mnemonic = decoded_.mnemonic;
+    const Operand& operand = decoded_.operands[0];
     bool writes = mnemonic != ZYDIS_MNEMONIC_BT;
     PreparedOperand index = TRY(prepare(1, false));
-    unsigned bytes = operand_bytes(0);
+    unsigned bytes = operand.bytes;
     u64 bit = read(index);
     PreparedOperand target;
-    if (operand.type == ZYDIS_OPERAND_TYPE_MEMORY && index.operand->type == ZYDIS_OPERAND_TYPE_REGISTER) {
+    if (operand.kind == OperandKind::memory && index.operand.kind == OperandKind::general_register) {
         // A register index is signed and reaches beyond the operand.
-        i64 element = static_cast<i64>(arithmetic::sign_extend(bit, index.bytes)) >> (bytes == 8   ? 6
-                                                                                      : bytes == 4 ? 5
-                                                                                                   : 4);
-        u64 address = TRY(effective_address(operand.mem)) + static_cast<u64>(element) * bytes;
-        address &= arithmetic::mask_of(decoded_.info.address_width / 8u);
-        MemoryAccess access = writes ? MemoryAccess::write : MemoryAccess::read;
-        auto segment = static_cast<SegmentName>(ZydisRegisterGetId(operand.mem.segment));
-        u64 linear = TRY(memory_.linear_address(segment, address, bytes, access));
-        target = {&operand, TRY(memory_.translate_operand(linear, bytes, access)), bytes};
+        unsigned shift = bytes == 8 ? 6 : bytes == 4 ? 5 : 4;
+        i64 element = static_cast<i64>(arithmetic::sign_extend(bit, index.operand.bytes)) >> shift;
+        u64 offset = (effective_address() + static_cast<u64>(element) * bytes) & address_mask();
+        target = TRY(prepare_memory(operand, offset, writes));
     } else {
         target = TRY(prepare(0, writes));
     }
@@ -172,19 +166,19 @@ Emulated<void> Execution::conditional_move() {
     PreparedOperand target = TRY(prepare(0, true));
     PreparedOperand source = TRY(prepare(1, false));
     u64 value = read(source);  // read in either case, as the CPU does
-    bool holds = arithmetic::condition_holds(decoded_.info.opcode & 0xF, cpu_.rflags);
+    bool holds = arithmetic::condition_holds(decoded_.condition, cpu_.rflags);
     write(target, holds ? value : read(target));
     return {};
 }
 
 Emulated<void> Execution::conditional_set() {
     PreparedOperand target = TRY(prepare(0, true));
-    write(target, arithmetic::condition_holds(decoded_.info.opcode & 0xF, cpu_.rflags) ? 1 : 0);
+    write(target, arithmetic::condition_holds(decoded_.condition, cpu_.rflags) ? 1 : 0);
     return {};
 }
 
 Emulated<bool> Execution::run_integer() {
-    switch (decoded_.info.mnemonic) {
+    switch (decoded_.mnemonic) {
     case ZYDIS_MNEMONIC_MOV:
     case ZYDIS_MNEMONIC_MOVNTI:
     case ZYDIS_MNEMONIC_MOVZX:
@@ -236,11 +230,11 @@ Emulated<bool> Execution::run_integer() {
     default:
         break;
     }
-    if (decoded_.info.meta.category == ZYDIS_CATEGORY_CMOV) {
+    if (decoded_.group == InstructionGroup::conditional_move) {
         TRY(conditional_move());
         return true;
     }
-    if (decoded_.info.meta.category == ZYDIS_CATEGORY_SETCC) {
+    if (decoded_.group == InstructionGroup::conditional_set) {
         TRY(conditional_set());
         return true;
     }

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cstring>
 
-#include "kernel/guest/emulator/arithmetic.hpp"
 #include "kernel/guest/emulator/execution.hpp"
 
 namespace undercroft {
@@ -77,27 +76,11 @@ StringOperation operation_of(ZydisMnemonic mnemonic) {
 
 }  // namespace
 
-u64 Execution::address_mask() const { return arithmetic::mask_of(decoded_.info.address_width / 8u); }
-
 /// Registers that a string instruction moves are as wide as its addresses; 32-bit ones clear the upper half.
 void Execution::set_masked(Gpr name, u64 value) {
     u64 mask = address_mask();
     u64& target = cpu_.gpr(name);
     target = mask == 0xFFFF ? (target & ~mask) | (value & mask) : value & mask;
-}
-
-SegmentName Execution::source_segment() const {
-    for (unsigned i = 0; i < decoded_.info.operand_count; ++i) {
-        const ZydisDecodedOperand& operand = decoded_.operands[i];
-        if (operand.type != ZYDIS_OPERAND_TYPE_MEMORY ||
-            ZydisRegisterGetClass(operand.mem.base) == ZYDIS_REGCLASS_INVALID) {
-            continue;
-        }
-        if (ZydisRegisterGetId(operand.mem.base) == static_cast<ZyanI8>(Gpr::rsi)) {
-            return static_cast<SegmentName>(ZydisRegisterGetId(operand.mem.segment));
-        }
-    }
-    return SegmentName::ds;
 }
 
 Emulated<TranslatedOperand> Execution::string_operand(Gpr pointer, SegmentName segment, unsigned bytes,
@@ -112,18 +95,13 @@ void Execution::advance(Gpr pointer, unsigned bytes) {
     set_masked(pointer, cpu_.gpr(pointer) + (down ? -u64{bytes} : u64{bytes}));
 }
 
-bool Execution::has_repeat_prefix() const {
-    constexpr auto repeats = ZYDIS_ATTRIB_HAS_REP | ZYDIS_ATTRIB_HAS_REPE | ZYDIS_ATTRIB_HAS_REPNE;
-    return (decoded_.info.attributes & repeats) != 0;
-}
-
 /// Runs `step` (which says whether a repetition goes on) until the counter is used up, at most `repetitions_max` times,
 /// of which `begun` are done; then RIP moves, unless there is more.
 template <typename Step>
 Emulated<void> Execution::repeat(bool has_rep, Step step, u32 begun) {
     if (!has_rep) {
         TRY(step());
-        cpu_.rip = next_instruction(cpu_, decoded_.info.length);
+        cpu_.rip = next_instruction(cpu_, decoded_.length);
         cpu_.rflags &= ~flag_resume;
         return {};
     }
@@ -137,13 +115,13 @@ Emulated<void> Execution::repeat(bool has_rep, Step step, u32 begun) {
             break;
         }
     }
-    cpu_.rip = next_instruction(cpu_, decoded_.info.length);
+    cpu_.rip = next_instruction(cpu_, decoded_.length);
     cpu_.rflags &= ~flag_resume;
     return {};
 }
 
 Emulated<bool> Execution::string_step(unsigned bytes) {
-    StringOperation operation = operation_of(decoded_.info.mnemonic);
+    StringOperation operation = operation_of(decoded_.mnemonic);
     bool has_source =
         operation == StringOperation::movs || operation == StringOperation::lods || operation == StringOperation::cmps;
     bool has_target = operation != StringOperation::lods;
@@ -151,7 +129,7 @@ Emulated<bool> Execution::string_step(unsigned bytes) {
     TranslatedOperand source;
     TranslatedOperand target;
     if (has_source) {
-        source = TRY(string_operand(Gpr::rsi, source_segment(), bytes, MemoryAccess::read));
+        source = TRY(string_operand(Gpr::rsi, decoded_.memory.segment, bytes, MemoryAccess::read));
     }
     if (has_target) {
         target =
@@ -173,7 +151,7 @@ Emulated<bool> Execution::string_step(unsigned bytes) {
     case StringOperation::cmps: {
         arithmetic::Outcome comparison = arithmetic::subtract(left, memory_.load_value(target), false, bytes);
         set_flags(comparison.flags, arithmetic::flags_all);
-        bool while_unequal = (decoded_.info.attributes & ZYDIS_ATTRIB_HAS_REPNE) != 0;
+        bool while_unequal = decoded_.repeat == RepeatPrefix::while_unequal;
         goes_on = ((comparison.flags & arithmetic::flag_zero) != 0) != while_unequal;
         break;
     }
@@ -188,12 +166,12 @@ Emulated<bool> Execution::string_step(unsigned bytes) {
 }
 
 Emulated<bool> Execution::run_string() {
-    unsigned bytes = element_bytes(decoded_.info.mnemonic);
+    unsigned bytes = element_bytes(decoded_.mnemonic);
     // MOVSD and CMPSD are names of vector instructions as well.
-    if (bytes == 0 || decoded_.info.meta.category != ZYDIS_CATEGORY_STRINGOP) {
+    if (bytes == 0 || decoded_.group != InstructionGroup::string) {
         return false;
     }
-    TRY(repeat(has_repeat_prefix(), [&] { return string_step(bytes); }));
+    TRY(repeat(decoded_.repeat != RepeatPrefix::none, [&] { return string_step(bytes); }));
     return true;
 }
 
@@ -218,7 +196,7 @@ u32 Execution::batch_of(Gpr pointer, SegmentName segment, unsigned bytes, Memory
 Emulated<u32> Execution::string_io_batch(GuestBus& bus, const StringIo& access, u32 room) {
     unsigned bytes = static_cast<unsigned>(access.size);
     Gpr pointer = access.is_write ? Gpr::rsi : Gpr::rdi;
-    SegmentName segment = access.is_write ? source_segment() : SegmentName::es;
+    SegmentName segment = access.is_write ? decoded_.memory.segment : SegmentName::es;
     MemoryAccess kind = access.is_write ? MemoryAccess::read : MemoryAccess::write;
     u32 count = std::min(batch_of(pointer, segment, bytes, kind), room);
     if (count < 2) {
@@ -257,7 +235,8 @@ Emulated<void> Execution::run_string_io(GuestBus& bus, const StringIo& access) {
         access.has_rep,
         [&]() -> Emulated<bool> {
             if (access.is_write) {
-                TranslatedOperand source = TRY(string_operand(Gpr::rsi, source_segment(), bytes, MemoryAccess::read));
+                TranslatedOperand source =
+                    TRY(string_operand(Gpr::rsi, decoded_.memory.segment, bytes, MemoryAccess::read));
                 bus.write_port(access.port, access.size, memory_.load_value(source));
                 advance(Gpr::rsi, bytes);
             } else {

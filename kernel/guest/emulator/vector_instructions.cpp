@@ -8,9 +8,10 @@ namespace undercroft {
 
 namespace {
 
-enum class VectorMove : u8 { none, full, low };
+constexpr unsigned not_a_move = 0;
 
-VectorMove classify(ZydisMnemonic mnemonic) {
+/// Bytes in memory of a plain move, `vector_bytes` of a whole register.
+unsigned move_bytes(ZydisMnemonic mnemonic, unsigned vector_bytes) {
     switch (mnemonic) {
     case ZYDIS_MNEMONIC_MOVAPD:
     case ZYDIS_MNEMONIC_MOVAPS:
@@ -34,60 +35,43 @@ VectorMove classify(ZydisMnemonic mnemonic) {
     case ZYDIS_MNEMONIC_VMOVUPD:
     case ZYDIS_MNEMONIC_VMOVUPS:
     case ZYDIS_MNEMONIC_VLDDQU:
-        return VectorMove::full;
+        return vector_bytes;
     case ZYDIS_MNEMONIC_MOVD:
-    case ZYDIS_MNEMONIC_MOVQ:
     case ZYDIS_MNEMONIC_MOVSS:
-    case ZYDIS_MNEMONIC_MOVSD:
     case ZYDIS_MNEMONIC_VMOVD:
-    case ZYDIS_MNEMONIC_VMOVQ:
     case ZYDIS_MNEMONIC_VMOVSS:
+        return 4;
+    case ZYDIS_MNEMONIC_MOVQ:
+    case ZYDIS_MNEMONIC_MOVSD:
+    case ZYDIS_MNEMONIC_VMOVQ:
     case ZYDIS_MNEMONIC_VMOVSD:
-        return VectorMove::low;
+        return 8;
     default:
-        return VectorMove::none;
+        return not_a_move;
     }
-}
-
-bool is_vector_register(const ZydisDecodedOperand& operand) {
-    if (operand.type != ZYDIS_OPERAND_TYPE_REGISTER) {
-        return false;
-    }
-    ZydisRegisterClass kind = ZydisRegisterGetClass(operand.reg.value);
-    return kind == ZYDIS_REGCLASS_XMM || kind == ZYDIS_REGCLASS_YMM;
 }
 
 }  // namespace
 
 Emulated<bool> Execution::run_vector() {
-    VectorMove kind = classify(decoded_.info.mnemonic);
-    if (kind == VectorMove::none) {
+    bool is_load = decoded_.group == InstructionGroup::vector_load;
+    bool is_store = decoded_.group == InstructionGroup::vector_store;
+    unsigned bytes = move_bytes(decoded_.mnemonic, decoded_.vector_bytes);
+    if (bytes == not_a_move || (!is_load && !is_store)) {
         return false;
     }
-    const ZydisDecodedOperand& target = decoded_.operands[0];
-    const ZydisDecodedOperand& source = decoded_.operands[1];
-    bool is_load = is_vector_register(target) && source.type == ZYDIS_OPERAND_TYPE_MEMORY;
-    bool is_store = is_vector_register(source) && target.type == ZYDIS_OPERAND_TYPE_MEMORY;
-    if (cpu_.vectors == nullptr || (!is_load && !is_store)) {
+    if (cpu_.vectors == nullptr) {
         return fail(unsupported("a vector move without the registers at hand"));
     }
-    const ZydisDecodedOperand& memory = is_load ? source : target;
-    unsigned bytes = memory.size / 8u;
-    unsigned index = static_cast<u8>(ZydisRegisterGetId((is_load ? target : source).reg.value));
-    if (bytes == 0 || bytes > operand_bytes_max || index >= 16) {
-        return fail(unsupported("a vector move of this size"));
-    }
+    unsigned index = decoded_.vector_register;
     MemoryAccess access = is_load ? MemoryAccess::read : MemoryAccess::write;
-    u64 offset = TRY(effective_address(memory.mem));
-    auto segment = static_cast<SegmentName>(ZydisRegisterGetId(memory.mem.segment));
-    u64 linear = TRY(memory_.linear_address(segment, offset, bytes, access));
+    u64 linear = TRY(memory_.linear_address(decoded_.memory.segment, effective_address(), bytes, access));
     TranslatedOperand operand = TRY(memory_.translate_operand(linear, bytes, access));
     std::byte value[operand_bytes_max] = {};
     if (is_load) {
         memory_.load(operand, value);
         // Loads clear what they do not fill: the 16 bytes of an SSE register, all 32 under a VEX prefix.
-        bool is_vex = decoded_.info.encoding == ZYDIS_INSTRUCTION_ENCODING_VEX;
-        cpu_.vectors->write_vector(index, std::span<const std::byte>(value).first(is_vex ? 32 : 16));
+        cpu_.vectors->write_vector(index, std::span<const std::byte>(value).first(decoded_.is_vex ? 32 : 16));
     } else {
         cpu_.vectors->read_vector(index, std::span(value).first(bytes > 16 ? 32 : 16));
         memory_.store(operand, value);

@@ -1,7 +1,9 @@
 // Any instruction in any state, over page tables that are either sane or whatever the fuzzer says. Besides not crashing
 // and not looping, what Zydis alone knows of the instruction must hold: registers that it does not write keep their
-// values, and RIP stays or moves by its length.
+// values, RIP stays or moves by its length, and the operands worked out by kernel/guest/emulator are the ones it finds.
 #include <Zydis/Zydis.h>
+
+#include <algorithm>
 #include <cstdlib>
 
 #include "kernel/base/assert.hpp"
@@ -45,11 +47,17 @@ void make_page_tables() {
     put(0x2000, 0x0087);
 }
 
+/// An instruction as Zydis alone decodes it, operands and all.
+struct FullInstruction {
+    ZydisDecodedInstruction info;
+    ZydisDecodedOperand operands[ZYDIS_MAX_OPERAND_COUNT];
+};
+
 /// Bits of the general registers that the instruction may write, by Zydis's operands.
-u32 written_registers(const DecodedInstruction& decoded) {
+u32 written_registers(const FullInstruction& full) {
     u32 written = 0;
-    for (unsigned i = 0; i < decoded.info.operand_count; ++i) {
-        const ZydisDecodedOperand& operand = decoded.operands[i];
+    for (unsigned i = 0; i < full.info.operand_count; ++i) {
+        const ZydisDecodedOperand& operand = full.operands[i];
         if (operand.type != ZYDIS_OPERAND_TYPE_REGISTER || (operand.actions & ZYDIS_OPERAND_ACTION_MASK_WRITE) == 0) {
             continue;
         }
@@ -58,29 +66,105 @@ u32 written_registers(const DecodedInstruction& decoded) {
             written |= 1u << ZydisRegisterGetId(widest);
         }
     }
-    if (decoded.info.meta.category == ZYDIS_CATEGORY_STRINGOP) {
+    if (full.info.meta.category == ZYDIS_CATEGORY_STRINGOP) {
         // Zydis lists what these point to, not that the pointers move.
         written |= 1u << static_cast<unsigned>(Gpr::rsi) | 1u << static_cast<unsigned>(Gpr::rdi);
     }
     return written;
 }
 
-void check_against_decoder(const CpuState& before, const CpuState& after, const EmulationResult& result,
-                           const GuestMemory& memory, GuestBus& bus) {
-    LinearMemory linear(memory, bus, before);
-    static DecodedInstruction decoded;
-    if (!decode(linear, before, {}, decoded, nullptr).has_value()) {
-        ASSERT(result.status != EmulationStatus::done || before.is_paging());
+/// Zydis counts AL..BL, AH..BH, SPL..DIL, R8B..R15B.
+u8 number_of(ZydisRegister name) {
+    u8 id = static_cast<u8>(ZydisRegisterGetId(name));
+    return ZydisRegisterGetClass(name) == ZYDIS_REGCLASS_GPR8 && id >= 4 ? id - 4 : id;
+}
+
+bool is_class(ZydisRegister name, std::initializer_list<ZydisRegisterClass> classes) {
+    return std::ranges::find(classes, ZydisRegisterGetClass(name)) != classes.end();
+}
+
+void check_register(const Operand& ours, const ZydisDecodedOperand& theirs) {
+    ASSERT(theirs.type == ZYDIS_OPERAND_TYPE_REGISTER);
+    ZydisRegister name = theirs.reg.value;
+    bool is_high_byte = name >= ZYDIS_REGISTER_AH && name <= ZYDIS_REGISTER_BH;
+    ASSERT((ours.kind == OperandKind::high_byte_register) == is_high_byte);
+    ASSERT((ours.kind == OperandKind::segment_register) == is_class(name, {ZYDIS_REGCLASS_SEGMENT}));
+    ASSERT(ours.index == number_of(name));
+}
+
+void check_memory(const MemoryReference& ours, const ZydisDecodedOperandMem& theirs, unsigned address_bytes) {
+    bool is_relative = is_class(theirs.base, {ZYDIS_REGCLASS_IP});
+    auto number = [](ZydisRegister name) {
+        return name == ZYDIS_REGISTER_NONE ? MemoryReference::no_register : number_of(name);
+    };
+    ASSERT(ours.is_rip_relative == is_relative);
+    ASSERT(is_relative || ours.base == number(theirs.base));
+    ASSERT(ours.index == number(theirs.index));
+    ASSERT(theirs.index == ZYDIS_REGISTER_NONE || theirs.scale == 0 || ours.scale == theirs.scale);
+    u64 mask = address_bytes == 8 ? ~u64{0} : (u64{1} << (8 * address_bytes)) - 1;
+    u64 displacement = theirs.disp.has_displacement ? static_cast<u64>(theirs.disp.value) : 0;
+    ASSERT(((static_cast<u64>(ours.displacement) ^ displacement) & mask) == 0);
+    ASSERT(static_cast<u8>(ours.segment) == static_cast<u8>(ZydisRegisterGetId(theirs.segment)));
+}
+
+/// What was worked out of the instruction's raw parts, against what Zydis says of its operands.
+void check_operands(const DecodedInstruction& ours, const FullInstruction& full) {
+    ASSERT(ours.mnemonic == full.info.mnemonic);
+    ASSERT((ours.group == InstructionGroup::string) == (full.info.meta.category == ZYDIS_CATEGORY_STRINGOP));
+    ASSERT((ours.group == InstructionGroup::conditional_move) == (full.info.meta.category == ZYDIS_CATEGORY_CMOV));
+    ASSERT((ours.group == InstructionGroup::conditional_set) == (full.info.meta.category == ZYDIS_CATEGORY_SETCC));
+    if (ours.group == InstructionGroup::vector_load || ours.group == InstructionGroup::vector_store) {
+        bool is_load = ours.group == InstructionGroup::vector_load;
+        const ZydisDecodedOperand& memory = full.operands[is_load ? 1 : 0];
+        const ZydisDecodedOperand& vector = full.operands[is_load ? 0 : 1];
+        ASSERT(memory.type == ZYDIS_OPERAND_TYPE_MEMORY && vector.type == ZYDIS_OPERAND_TYPE_REGISTER);
+        ASSERT(is_class(vector.reg.value, {ZYDIS_REGCLASS_XMM, ZYDIS_REGCLASS_YMM}));
+        ASSERT(ours.vector_register == number_of(vector.reg.value));
+        check_memory(ours.memory, memory.mem, ours.address_bytes);
         return;
     }
-    bool moved = after.rip == next_instruction(before, decoded.info.length);
+    for (unsigned i = 0; i < 2 && ours.operands[i].kind != OperandKind::none; ++i) {
+        const Operand& operand = ours.operands[i];
+        const ZydisDecodedOperand& theirs = full.operands[i];
+        if (operand.kind == OperandKind::immediate) {
+            ASSERT(theirs.type == ZYDIS_OPERAND_TYPE_IMMEDIATE && theirs.imm.value.u == ours.immediate);
+            continue;
+        }
+        ASSERT(operand.bytes == theirs.size / 8u);
+        if (operand.kind == OperandKind::memory) {
+            ASSERT(theirs.type == ZYDIS_OPERAND_TYPE_MEMORY);
+            check_memory(ours.memory, theirs.mem, ours.address_bytes);
+        } else {
+            check_register(operand, theirs);
+        }
+    }
+}
+
+/// `decoded`: by a decoder of its own, before the instruction could change its own bytes or tables; null where it does
+/// not decode.
+void check_against_decoder(const CpuState& before, const CpuState& after, const EmulationResult& result,
+                           const DecodedInstruction* decoded) {
+    if (decoded == nullptr) {
+        ASSERT(result.status != EmulationStatus::done);
+        return;
+    }
+    bool moved = after.rip == next_instruction(before, decoded->length);
     ASSERT(moved || after.rip == before.rip);
     ASSERT(result.status == EmulationStatus::done || after.rip == before.rip);
-    u32 written = written_registers(decoded);
+    ASSERT(after.cr3 == before.cr3 && after.cr0 == before.cr0 && after.cpl == before.cpl);
+
+    ZydisDecoder decoder = decoder_for(before);
+    ZydisDecoderEnableMode(&decoder, ZYDIS_DECODER_MODE_MINIMAL, ZYAN_FALSE);
+    static FullInstruction full;
+    ASSERT(
+        ZYAN_SUCCESS(ZydisDecoderDecodeFull(&decoder, decoded->bytes, decoded->byte_count, &full.info, full.operands)));
+    u32 written = written_registers(full);
     for (unsigned i = 0; i < 16; ++i) {
         ASSERT(after.general[i] == before.general[i] || (written & (1u << i)) != 0);
     }
-    ASSERT(after.cr3 == before.cr3 && after.cr0 == before.cr0 && after.cpl == before.cpl);
+    if (result.status != EmulationStatus::unsupported) {
+        check_operands(*decoded, full);
+    }
 }
 
 }  // namespace
@@ -167,14 +251,10 @@ extern "C" int LLVMFuzzerTestOneInput(const unsigned char* data, std::size_t siz
         (void)emulator.emulate_string_io(cpu, access);
         return 0;
     }
-    // Code that changes its own bytes or tables is decoded differently afterwards: compare against a decode from
-    // before.
-    std::byte code_before[sizeof(code)];
-    std::memcpy(code_before, ram + before.rip, sizeof(code_before));
+    LinearMemory linear(memory, bus, before);
+    DecodedInstruction decoded;
+    bool decodes = decode(linear, before, {}, decoded, nullptr).has_value();
     EmulationResult result = emulator.emulate(cpu);
-    bool same_code = std::memcmp(code_before, ram + before.rip, sizeof(code_before)) == 0;
-    if (same_code && (options & 16) == 0) {
-        check_against_decoder(before, cpu, result, memory, bus);
-    }
+    check_against_decoder(before, cpu, result, decodes ? &decoded : nullptr);
     return 0;
 }

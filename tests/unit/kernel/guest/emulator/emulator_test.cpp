@@ -230,12 +230,14 @@ TEST_CASE("the same bytes at the same place mean something else in another mode,
     EmulatorMachine machine;
     machine.reg(Gpr::rdi) = device;
     machine.device_put<u64>(0, 0x1122'3344'5566'7788);
-    CHECK(machine.run({0x48, 0x8B, 0x07}).status == EmulationStatus::done);  // mov rax, [rdi]
-    CHECK(machine.reg(Gpr::rax) == 0x1122'3344'5566'7788);
+    machine.reg(Gpr::rbx) = 0x7000;
+    machine.memory.put<u32>(0x7000, 0x99AA'BBCC);
+    CHECK(machine.run({0x67, 0x8B, 0x07}).status == EmulationStatus::done);  // mov eax, [edi]
+    CHECK(machine.reg(Gpr::rax) == 0x5566'7788);
     machine.enter_32bit_unpaged();
-    CHECK(machine.emulator.emulate(machine.cpu).status == EmulationStatus::done);  // dec eax
-    CHECK(machine.reg(Gpr::rax) == 0x5566'7787);
-    CHECK(machine.cpu.rip == EmulatorMachine::code_address + 1);
+    CHECK(machine.emulator.emulate(machine.cpu).status == EmulationStatus::done);  // mov eax, [bx]
+    CHECK(machine.reg(Gpr::rax) == 0x99AA'BBCC);
+    CHECK(machine.cpu.rip == EmulatorMachine::code_address + 3);
     machine.enter_64bit();
     CHECK(machine.run({0x48, 0x8B, 0x1F}).status == EmulationStatus::done);  // mov rbx, [rdi]
     CHECK(machine.reg(Gpr::rbx) == 0x1122'3344'5566'7788);
