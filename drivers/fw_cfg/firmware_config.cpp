@@ -3,34 +3,22 @@
 
 #include <cstring>
 
-#include "kernel/base/endian.hpp"
+#include "kernel/spec/fw_cfg.hpp"
 
 namespace undercroft {
 
-namespace {
-
-constexpr u16 directory_selector = 0x19;
-
-struct DirectoryEntry {
-    Be<u32> size_bytes;
-    Be<u16> selector;
-    Be<u16> reserved;
-    char name[FirmwareConfig::name_bytes_max];
-};
-static_assert(sizeof(DirectoryEntry) == 64 && offsetof(DirectoryEntry, name) == 8);
-
-}  // namespace
+static_assert(sizeof(fw_cfg::DirectoryEntry::name) == FirmwareConfig::name_bytes_max);
 
 Result<FirmwareConfig> FirmwareConfig::open(FirmwareConfigTransport& transport) {
     FirmwareConfig config(transport);
     Be<u32> count;
-    TRY(transport.read(directory_selector, 0, std::as_writable_bytes(std::span(&count, 1))));
+    TRY(transport.read(fw_cfg::selector_directory, 0, std::as_writable_bytes(std::span(&count, 1))));
     if (count > files_max) {
         return fail(Error::malformed);
     }
     for (u32 index = 0; index < count; ++index) {
-        DirectoryEntry raw;
-        TRY(transport.read(directory_selector, sizeof(count) + u64{index} * sizeof(raw),
+        fw_cfg::DirectoryEntry raw;
+        TRY(transport.read(fw_cfg::selector_directory, sizeof(count) + u64{index} * sizeof(raw),
                            std::as_writable_bytes(std::span(&raw, 1))));
         Entry entry{.file = {.selector = raw.selector, .size_bytes = raw.size_bytes}, .name = {}};
         std::memcpy(entry.name, raw.name, sizeof(entry.name) - 1);

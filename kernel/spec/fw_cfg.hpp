@@ -35,7 +35,7 @@ struct DirectoryEntry {
     Be<u32> size_bytes;
     Be<u16> selector;
     Be<u16> reserved;
-    char name[56];
+    char name[56] = {};
 };
 static_assert(sizeof(DirectoryEntry) == 64);
 

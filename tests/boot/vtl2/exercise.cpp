@@ -160,7 +160,8 @@ void try_bad_hypercalls() {
 }
 
 void try_devices() {
-    for (u16 i = 0; i < boot_info().device_count; ++i) {
+    for (u32 index = 0; index < boot_info().device_count; ++index) {
+        u16 i = static_cast<u16>(index);
         const vtl2::AssignedDevice& device = boot_info().devices[i];
         u64 value = 0;
         check(call_fast(vtl2::CallCode::pci_config_read, vtl2::PciConfigAddress::make(i, 0, 4).value, value) ==
