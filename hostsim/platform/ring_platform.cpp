@@ -26,9 +26,6 @@ constexpr u64 tag_last = 2;
 constexpr unsigned reap_batch = 64;
 /// How often the clock is read while spinning.
 constexpr unsigned spin_turns = 32;
-/// Spinning that found something earns credit, spinning in vain costs it; without credit one idle in so many tries.
-constexpr u64 spin_credit_max = 16;
-constexpr u64 spin_retry = 64;
 /// How late the kernel may be with a timer: by default as late as a whole short pause.
 constexpr unsigned long timer_slack_ns = nanoseconds_per_microsecond;
 /// What a submission that the kernel refuses for lack of memory is retried after.
@@ -269,7 +266,7 @@ void RingPlatform::poll() {
 }
 
 bool RingPlatform::spin(u64 deadline_ns) {
-    if (spin_ns_ == 0 || !spin_allowed_ || (spin_credit_ == 0 && wait_count_ % spin_retry != 0)) {
+    if (spin_ns_ == 0 || !spin_allowed_ || !spin_credit_.allows()) {
         return false;
     }
     if (io_uring_sq_ready(&ring_) != 0) {
@@ -279,13 +276,13 @@ bool RingPlatform::spin(u64 deadline_ns) {
     do {
         for (unsigned turn = 0; turn < spin_turns; ++turn) {
             if (something_happened()) {
-                spin_credit_ = spin_credit_max;
+                spin_credit_.earn();
                 return true;
             }
             __builtin_ia32_pause();
         }
     } while (now_ns() < end);
-    spin_credit_ -= spin_credit_ > 0 ? 1 : 0;
+    spin_credit_.spend();
     return false;
 }
 

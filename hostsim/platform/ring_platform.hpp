@@ -15,6 +15,7 @@
 #include <memory>
 #include <string>
 
+#include "hostsim/platform/spin_credit.hpp"
 #include "kernel/async/cancel.hpp"
 #include "kernel/async/executor.hpp"
 #include "kernel/async/wait_queue.hpp"
@@ -94,7 +95,7 @@ private:
     io_uring ring_{};
     int event_ = -1;
     std::atomic<u64> spin_ns_;
-    u64 spin_credit_ = 0;
+    SpinCredit spin_credit_;
     u64 in_flight_ = 0;  // entries whose completion has not been seen: operations, cancellations, the wake
     u64 in_flight_max_ = 0;
     bool enabled_ = false;

@@ -6,90 +6,19 @@
 // (each stack once, then all again), so that a neighbour who slows the machine slows them alike; a figure is the median
 // of its rounds. Leaves out devices, interrupts and a guest: those are counted in the guest (VM exits) and by the
 // conformance of the driver.
-#include <algorithm>
-#include <array>
-#include <chrono>
 #include <cstdio>
 #include <cstring>
-#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
 
-#include "storage/frontends/nvme/controller.hpp"
 #include "storage/scsi/block_unit.hpp"
 #include "storage/scsi/target.hpp"
-#include "tests/bench/instruction_count.hpp"
+#include "tests/bench/nvme_stack.hpp"
 #include "tests/bench/surroundings.hpp"
-#include "tests/support/nvme_guest.hpp"
 
 namespace undercroft {
 namespace {
-
-constexpr usize rounds = 15;
-constexpr auto round_time = std::chrono::milliseconds(20);
-constexpr usize operations_per_call = 256;
-constexpr usize operations_counted = 4;
-
-/// Sectors in an order of its own; the same for every stack.
-class SectorSequence {
-public:
-    explicit SectorSequence(u32 sector_size) : per_io_(io_bytes / sector_size) {}
-    u64 next() {
-        state_ = state_ * 6364136223846793005ULL + 1442695040888963407ULL;
-        return (state_ >> 40) % (disk_bytes / io_bytes) * per_io_;
-    }
-
-private:
-    u64 state_ = 1;
-    u64 per_io_;
-};
-
-/// One line of the table. `run` does that many reads.
-class Stack {
-public:
-    explicit Stack(std::string name) : name_(std::move(name)) {}
-    virtual ~Stack() = default;
-    virtual void run(usize operations) = 0;
-    /// What `operations` has to be a multiple of.
-    virtual usize batch() const { return 1; }
-
-    void measure_round() {
-        auto begin = std::chrono::steady_clock::now();
-        auto end = begin;
-        usize operations = 0;
-        do {
-            run(operations_per_call);
-            operations += operations_per_call;
-            end = std::chrono::steady_clock::now();
-        } while (end - begin < round_time);
-        double ns = std::chrono::duration<double, std::nano>(end - begin).count();
-        samples_.push_back(ns / static_cast<double>(operations));
-    }
-    /// Instructions of one read. What a run takes by itself falls out as the difference of two, or is spread over a
-    /// batch.
-    void count() {
-        usize operations = std::max(operations_counted, batch());
-        std::optional<u64> once = count_instructions([&] { run(operations); });
-        std::optional<u64> none = batch() > 1 ? 0 : count_instructions([&] { run(operations / 2); });
-        if (once && none && *once > *none) {
-            instructions_ =
-                static_cast<double>(*once - *none) / static_cast<double>(batch() > 1 ? operations : operations / 2);
-        }
-    }
-    double ns() const {
-        std::vector<double> sorted = samples_;
-        std::sort(sorted.begin(), sorted.end());
-        return sorted[sorted.size() / 2];
-    }
-    double instructions() const { return instructions_; }
-    const std::string& name() const { return name_; }
-
-private:
-    std::string name_;
-    std::vector<double> samples_;
-    double instructions_ = -1;
-};
 
 /// Reads through the disk interface, one after the other.
 class DiskStack final : public Stack {
@@ -142,75 +71,6 @@ private:
     SectorSequence sequence_;
 };
 
-/// Reads as a guest does: entries in a ring, a doorbell a batch, completions polled and acknowledged once a batch.
-class ControllerStack final : public Stack, public test::Machine, public MessageSink {
-public:
-    ControllerStack(std::string name, Surroundings& surroundings, Disk disk, u32 depth)
-        : Stack(std::move(name)), surroundings_(surroundings), disk_(std::move(disk)), depth_(depth),
-          sequence_(disk_.sector_size()) {
-        nvme::NamespaceConfig name_space{.id = 1, .disk = disk_};
-        Executor* executors[] = {&surroundings_.executor};
-        CurrentExecutorScope scope(surroundings_.executor);
-        auto controller = nvme::Controller::create(
-            {.memory = arena_.memory(), .messages = *this, .executors = executors, .namespaces = {&name_space, 1}});
-        if (!controller) {
-            give_up("no controller");
-        }
-        controller_ = std::move(*controller);
-        guest_.emplace(*controller_, arena_, *this);
-        if (!guest_->enable()) {
-            give_up("the controller does not get ready");
-        }
-        std::optional<test::GuestQueue> queue = guest_->create_queue_pair(1, 256);
-        if (!queue) {
-            give_up("no queue");
-        }
-        queue_ = *queue;
-        buffers_ = arena_.allocate(ring_pages * io_bytes);
-    }
-    ~ControllerStack() override { run_blocking(surroundings_.executor, controller_->close()); }
-
-    usize batch() const override { return depth_; }
-    void run(usize operations) override {
-        CurrentExecutorScope scope(surroundings_.executor);
-        u32 blocks = static_cast<u32>(io_bytes / disk_.sector_size());
-        for (usize done = 0; done < operations; done += depth_) {
-            for (u32 index = 0; index < depth_; ++index) {
-                nvme::SubmissionEntry entry =
-                    test::NvmeGuest::command(nvme::IoOpcode::read, 1, sequence_.next(), blocks);
-                entry.data_pointer.prp1 = buffers_ + (done + index) % ring_pages * io_bytes;
-                guest_->push(queue_, entry);
-            }
-            guest_->ring(queue_);
-            u32 completed = 0;
-            while (completed < depth_) {
-                surroundings_.executor.run_ready();
-                while (std::optional<nvme::CompletionEntry> entry = guest_->poll(queue_, false)) {
-                    if (entry->status_field().status() != nvme::Status::success) {
-                        give_up("a command failed");
-                    }
-                    ++completed;
-                }
-            }
-            guest_->write32(nvme::completion_doorbell_offset(queue_.id, 0), queue_.head);
-        }
-    }
-
-private:
-    bool step() override { return surroundings_.executor.run_ready(); }
-    void deliver(u64, u32) override {}
-
-    Surroundings& surroundings_;
-    Disk disk_;
-    u32 depth_;
-    SectorSequence sequence_;
-    test::GuestArena arena_{4 * mib};
-    std::unique_ptr<nvme::Controller> controller_;
-    std::optional<test::NvmeGuest> guest_;
-    test::GuestQueue queue_;
-    u64 buffers_ = 0;
-};
-
 /// READ (16) or WRITE (16) through a SCSI target, one after the other.
 class TargetStack final : public Stack {
 public:
@@ -252,14 +112,6 @@ private:
     scsi::Opcode opcode_;
     scsi::Target target_;
 };
-
-void print_row(const std::string& name, double ns, double instructions) {
-    char count[32] = "        -";
-    if (instructions >= 0) {
-        std::snprintf(count, sizeof(count), "%9.0f", instructions);
-    }
-    std::printf("  %-52s %8.0f ns %s instructions\n", name.c_str(), ns, count);
-}
 
 void print_share(const char* name, double part, double whole) {
     std::printf("  %-52s %8.0f ns %8.0f %%\n", name, part, 100 * part / whole);
@@ -312,19 +164,10 @@ int run_benchmark() {
     (void)crypt_small;
     (void)controller_null;
 
-    for (usize round = 0; round < rounds; ++round) {
-        for (auto& stack : stacks) {
-            stack->measure_round();
-        }
-    }
-    for (auto& stack : stacks) {
-        stack->count();
-    }
+    measure(stacks);
     std::printf("One 4 KiB read, one core, sectors of 4096 bytes unless it says otherwise (median of %zu rounds):\n",
                 rounds);
-    for (auto& stack : stacks) {
-        print_row(stack->name(), stack->ns(), stack->instructions());
-    }
+    print(stacks);
     std::printf("\nShares of NVMe controller -> crypt -> RAM disk at depth 32:\n");
     double whole = controller_32->ns();
     print_share("NVMe controller and the guest's side of the ring", whole - crypt->ns(), whole);

@@ -2,8 +2,6 @@
 #pragma once
 
 #include <array>
-#include <cstdio>
-#include <cstdlib>
 #include <memory>
 #include <vector>
 
@@ -17,6 +15,7 @@
 #include "storage/layers/reservations_disk.hpp"
 #include "storage/layers/striped_disk.hpp"
 #include "storage/layers/whole_disk_layer.hpp"
+#include "tests/bench/give_up.hpp"
 #include "tests/support/test_disks.hpp"
 
 namespace undercroft {
@@ -28,11 +27,6 @@ inline constexpr usize ring_pages = 16;
 struct alignas(page_size) BenchPage {
     std::byte bytes[page_size];
 };
-
-[[noreturn]] inline void give_up(const char* why) {
-    std::fprintf(stderr, "pipeline_bench: %s\n", why);
-    std::exit(1);
-}
 
 template <typename T, typename E>
 T need(Result<T, E> result, const char* what) {
@@ -58,8 +52,8 @@ struct Surroundings {
     std::vector<BenchPage> buffers;
     std::array<std::byte, XtsCipher::key_bytes> key;
 
-    Disk null(u32 sector_size) {
-        return need(Disk::create(std::make_shared<test::NullDisk>(disk_bytes / sector_size, sector_size)), "null disk");
+    Disk null(u32 sector_size, u64 bytes = disk_bytes) {
+        return need(Disk::create(std::make_shared<test::NullDisk>(bytes / sector_size, sector_size)), "null disk");
     }
     Disk pass_through(Disk below) {
         return need(Disk::create(std::make_shared<test::PassThroughDisk>(std::move(below))), "pass-through");
@@ -95,15 +89,15 @@ struct Surroundings {
         layers.push_back({.layer = std::make_shared<WholeDiskLayer>(std::move(below))});
         return need(Disk::create(need(LayeredDisk::create(std::move(layers)), "layered")), "layered disk");
     }
-    Disk ram(u32 sector_size) {
+    Disk ram(u32 sector_size, u64 bytes = disk_bytes) {
         return need(
-            Disk::create(need(
-                RamDisk::create({.sectors = disk_bytes / sector_size, .sector_size = sector_size, .id = {}}), "RAM")),
+            Disk::create(
+                need(RamDisk::create({.sectors = bytes / sector_size, .sector_size = sector_size, .id = {}}), "RAM")),
             "RAM disk");
     }
     /// Writes every sector through `disk`, so that reads find data.
     Disk filled(Disk disk) {
-        std::vector<std::byte> bytes(disk_bytes);
+        std::vector<std::byte> bytes(disk.sector_count() * disk.sector_size());
         for (usize index = 0; index < bytes.size(); ++index) {
             bytes[index] = static_cast<std::byte>(index * 31 >> 4);
         }

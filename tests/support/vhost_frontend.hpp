@@ -30,6 +30,11 @@ public:
             setsockopt(ends[0], SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
         }
     }
+    /// At the other end of `socket`.
+    explicit Frontend(Descriptor socket) : ours_(std::move(socket)) {
+        timeval limit{.tv_sec = 10, .tv_usec = 0};
+        setsockopt(ours_.get(), SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
+    }
     /// The server's end; once.
     Descriptor take_server_end() { return std::move(theirs_); }
     void end() { ours_ = Descriptor(); }

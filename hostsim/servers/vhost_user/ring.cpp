@@ -9,6 +9,13 @@
 
 namespace undercroft::vhost_user {
 
+namespace {
+
+/// How often the clock is read while looking out for requests.
+constexpr u32 look_out_turns = 16;
+
+}  // namespace
+
 bool Ring::start(const RingSetup& setup, RingOwner& owner) {
     std::optional<u64> descriptors = setup.memory.guest_address_of(addresses->descriptors);
     std::optional<u64> available = setup.memory.guest_address_of(addresses->available);
@@ -129,7 +136,7 @@ void Ring::take_back_parked() {
 Task<void> Ring::serve() {
     while (!server_->token().is_cancelled()) {
         queue_->want_notifications(false);
-        (void)take_all();
+        co_await look_out();
         queue_->want_notifications(true);
         if (take_all()) {
             continue;
@@ -138,6 +145,35 @@ Task<void> Ring::serve() {
             break;
         }
     }
+}
+
+// Takes what there is, and then looks for more instead of being told: as long as the thread spins for others
+// (`RingOptions::spin_ns`), while that pays. The driver need not notify meanwhile, which costs it an exit each time.
+Task<void> Ring::look_out() {
+    RingPlatform& platform = RingPlatform::current();
+    (void)take_all();
+    if (platform.spin_ns() == 0 || !look_out_credit_.allows()) {
+        co_return;
+    }
+    bool found_any = false;
+    bool found = false;  // since the clock was read
+    u64 found_ns = platform.now_ns();
+    for (u32 turn = 1; !broken_ && !server_->token().is_cancelled(); ++turn) {
+        co_await yield();  // requests, completions and messages go on
+        found = (queue_->has_available() && take_all()) || found;
+        if (turn % look_out_turns != 0) {
+            continue;
+        }
+        u64 now_ns = platform.now_ns();
+        if (found) {
+            found_ns = now_ns;
+            found_any = true;
+            found = false;
+        } else if (now_ns - found_ns >= platform.spin_ns()) {
+            break;
+        }
+    }
+    found_any ? look_out_credit_.earn() : look_out_credit_.spend();
 }
 
 bool Ring::take_all() {
@@ -204,10 +240,12 @@ void Ring::complete(const virtio::Chain& chain, u16 slot, u32 written) {
         inflight_packed_.completing(slot);
         queue_->complete(chain, written);
         inflight_packed_.completed(slot);
-    } else {
+    } else if (inflight_.is_tracked()) {
         inflight_.completing(slot);
         queue_->complete(chain, written);
         inflight_.completed(slot, queue_->next_used());
+    } else {
+        queue_->complete(chain, written);
     }
     if (!notifier_.posted) {
         notifier_.posted = true;

@@ -4,6 +4,7 @@
 #include <optional>
 #include <vector>
 
+#include "hostsim/platform/spin_credit.hpp"
 #include "hostsim/servers/vhost_user/inflight.hpp"
 #include "hostsim/servers/vhost_user/memory_table.hpp"
 #include "kernel/async/task_group.hpp"
@@ -67,6 +68,7 @@ private:
     Task<void> serve();
     Task<void> request(u16 slot);
     Task<bool> wait_for_kick();
+    Task<void> look_out();
     bool take_all();
     bool memory_is_intact();
     u16 note_taken();
@@ -85,6 +87,7 @@ private:
     std::optional<TaskGroup> requests_;
     Notifier notifier_{*this};
     virtio::Chain next_;
+    SpinCredit look_out_credit_;
     u32 parked_chains_ = 0;  // cancelled while the ring stops: they go back into the ring, ...
     u32 parked_places_ = 0;  // ... of a packed one so many places
     bool stalled_ = false;   // as many requests under way as the ring has places

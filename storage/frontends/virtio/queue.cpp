@@ -68,6 +68,7 @@ Result<Queue> Queue::create(const GuestMemory& memory, const QueueSetup& setup) 
             return fail(Error::malformed);
         }
     }
+    queue.seen_available_ = queue.next_available_;
     queue.notified_used_ = queue.next_used_;
     return queue;
 }
@@ -83,7 +84,7 @@ Result<bool> Queue::take(Chain& chain) {
 bool Queue::has_available() const {
     return packed_ ? is_available(load(descriptors_ + usize{next_available_} * sizeof(PackedDescriptor) +
                                        offsetof(PackedDescriptor, flags)))
-                   : load(driver_ + ring_index_offset) != next_available_;
+                   : seen_available_ != next_available_ || load(driver_ + ring_index_offset) != next_available_;
 }
 
 /// Whether `flags` at `next_available_` are those of a new chain.
@@ -107,11 +108,13 @@ Result<void> Queue::add(u64 address, u32 length, bool is_writable, Chain& chain)
 // --- Split ring ------------------------------------------------------------------------------------------------------
 
 Result<bool> Queue::take_split(Chain& chain) {
-    u16 index = load(driver_ + ring_index_offset);
-    if (index == next_available_) {
-        return false;
+    if (seen_available_ == next_available_) {
+        seen_available_ = load(driver_ + ring_index_offset);
+        if (seen_available_ == next_available_) {
+            return false;
+        }
     }
-    if (static_cast<u16>(index - next_available_) > size_) {
+    if (static_cast<u16>(seen_available_ - next_available_) > size_) {
         return fail(Error::malformed);
     }
     u64 place = next_available_ & (size_ - 1U);

@@ -100,6 +100,7 @@ private:
     std::byte* device_ = nullptr;
     u16 size_ = 0;
     u16 next_available_ = 0;
+    u16 seen_available_ = 0;  // of a split ring: the driver's index, when it was last looked at
     u16 next_used_ = 0;
     u16 notified_used_ = 0;  // next_used_ when should_notify was last asked
     bool available_wrap_ = true;

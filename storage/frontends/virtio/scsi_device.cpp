@@ -136,14 +136,16 @@ Task<Result<u32>> ScsiDevice::command(const Chain& chain, CancelToken cancel) {
     head.copy_out(std::as_writable_bytes(std::span(&header, 1)));
     head.copy_out(std::span(cdb, cdb_bytes));
     ScsiCommandResponse response;
-    std::byte sense[std::max<usize>(sense_bytes_max, scsi::sense_bytes_max)] = {};
+    // Not initialised: it is on the path of every request, and most have no sense.
+    std::byte sense[std::max<usize>(sense_bytes_max, scsi::sense_bytes_max)];
     u64 transferred = 0;
     if (std::optional<u32> unit = unit_of(header.lun)) {
-        ChainPart data_out(chain.readable(), header_bytes, 0);
-        ChainPart data_in(chain.writable(), response_bytes, 0);
+        ChainPart data;
+        SegmentList data_out = data.add(chain.readable(), header_bytes, 0);
+        SegmentList data_in = data.add(chain.writable(), response_bytes, 0);
         scsi::Request request{.cdb = {cdb, cdb_bytes},
-                              .data_out = data_out.segments(),
-                              .data_in = data_in.segments(),
+                              .data_out = data_out,
+                              .data_in = data_in,
                               .nexus = 0,
                               .tag = header.tag,
                               .attribute = static_cast<scsi::TaskAttribute>(header.attribute & 3),
@@ -153,13 +155,13 @@ Task<Result<u32>> ScsiDevice::command(const Chain& chain, CancelToken cancel) {
         response.response = response_of(done.delivery);
         response.residual = static_cast<u32>(std::min<u64>(done.residual, ~u32{0}));
         response.sense_length = static_cast<u32>(std::min<usize>(done.encode_sense(sense), sense_bytes));
-        transferred = data_in.count > 0 ? done.transferred : 0;
+        transferred = data_in.empty() ? 0 : done.transferred;
     } else {
         response.response = ScsiResponse::bad_target;
     }
     SegmentCursor answer(chain.writable());
     answer.copy_in(std::as_bytes(std::span(&response, 1)));
-    answer.copy_in(std::span(sense, sense_bytes));
+    answer.copy_in(std::span(sense, response.sense_length));
     co_return static_cast<u32>(response_bytes + transferred);
 }
 

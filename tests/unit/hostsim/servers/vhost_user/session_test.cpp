@@ -66,11 +66,14 @@ struct Rig {
                frontend.send(Message::set_ring_enable, RingState{.index = 0, .value = 1});
     }
     void add_read(FakeDriver& driver) const {
+        add_read_silently(driver);
+        u64 one = 1;
+        REQUIRE(write(kick.get(), &one, sizeof(one)) == sizeof(one));
+    }
+    void add_read_silently(FakeDriver& driver) const {
         driver.put(FakeDriver::data_at, virtio::BlockRequestHeader{});
         driver.put(status_at, u8{0xee});
         driver.add({{FakeDriver::data_at, 16, false}, {buffer_at, 512, true}, {status_at, 1, true}});
-        u64 one = 1;
-        REQUIRE(write(kick.get(), &one, sizeof(one)) == sizeof(one));
     }
     bool was_called() const {
         u64 count = 0;
@@ -99,6 +102,25 @@ TEST_CASE("a frontend's requests are carried out on both kinds of ring", "[vhost
             }
             return fine && frontend.send(Message::get_ring_base, RingState{.index = 0, .value = 0}) &&
                    frontend.received<RingState>().has_value();
+        }));
+    }
+}
+
+TEST_CASE("while its thread looks out for work, a ring is served without being told", "[vhost]") {
+    for (bool packed : {false, true}) {
+        Rig rig;
+        rig.threads->ring(0).set_spin_ns(5 * nanoseconds_per_second);  // far longer than the test
+        FakeDriver driver(rig.memory.data(), ring_size, packed);
+        CHECK(rig.with_session([&](Frontend& frontend) {
+            bool fine = rig.start(frontend, driver, packed ? virtio::feature_packed : 0);
+            rig.add_read(driver);
+            fine = fine && rig.was_called() && driver.completed();
+            for (int count = 0; fine && count < 20; ++count) {
+                rig.add_read_silently(driver);
+                fine =
+                    !driver.should_notify() && rig.was_called() && driver.completed() && driver.get<u8>(status_at) == 0;
+            }
+            return fine;
         }));
     }
 }
