@@ -10,6 +10,8 @@ small initrd, and has demonstration disks, one of each kind; its console is this
 
   --config FILE     configuration (JSON); default: with --nvme each of those as an NVMe disk, otherwise a disk of each kind, all of
                     them encrypted under the key 'demo'
+  --firmware linux|seabios   linux loads the kernel that --guest or --kernel name; seabios starts Debian's SeaBIOS, which boots from the
+                    guest's own disks in the configuration's order, with the serial port as its console (linux)
   --guest full|cloud   Debian's full kernel, or the one for clouds, which starts sooner and has no floppy driver (full)
   --kernel FILE     the guest's kernel, a bzImage, instead of those
   --initrd FILE     the guest's initrd; with --kernel there is none unless it is given
@@ -45,6 +47,7 @@ TEXT
 
 verb_boot() {
     option --config value
+    option --firmware value linux
     option --guest value full
     option --kernel value
     option --initrd value
@@ -82,6 +85,7 @@ check_boot_options() {
     contains "${options[--guest]}" full cloud || refuse "--guest is '${options[--guest]}'; it has to be full or cloud"
     [[ ${options[--guest]} == cloud ]] || use_full_guest
     contains "${options[--accel]}" auto tcg kvm || refuse "--accel is '${options[--accel]}'; it has to be auto, tcg or kvm"
+    check_firmware_options
     for name in --config --kernel --initrd; do
         [[ -z ${options[$name]} ]] || require_file "$name" "${options[$name]}"
     done
@@ -107,14 +111,25 @@ check_boot_options() {
 # The file of the key `demo`.
 demo_key=$build/demo/demo.key
 
+check_firmware_options() {
+    local name
+    contains "${options[--firmware]}" linux seabios || refuse "--firmware is '${options[--firmware]}'; it has to be linux or seabios"
+    [[ ${options[--firmware]} == linux ]] && return
+    for name in --kernel --initrd --append; do
+        [[ -z ${options[$name]} ]] || refuse "$name is for --firmware linux; SeaBIOS boots what is on the guest's disks, kernel included"
+    done
+    [[ -z ${options[--demo]} ]] || refuse '--demo brings its own kernel; leave out --firmware seabios'
+}
+
 # prepare_boot: what has to exist before QEMU starts. A dry run makes nothing and installs nothing.
 prepare_boot() {
     [[ -n ${options[--dry-run]} ]] && return
     if [[ -z ${options[--no-build]} ]]; then
         install_packages "${packages_boot[@]}"
         [[ -n ${UNDERCROFT_IMAGE:-} ]] || build_presets image
-        make_guest
+        [[ ${options[--firmware]} != linux ]] || make_guest
     fi
+    [[ ${options[--firmware]} == linux || -f $seabios ]] || die "$status_build_failed" "there is no $seabios: install the package seabios"
     command -v "$qemu" >/dev/null || die "$status_qemu_missing" "there is no $qemu in PATH"
     [[ -f $image ]] || die "$status_build_failed" "there is no image ${image#"$root"/}"
     make_demo_key
@@ -166,16 +181,13 @@ configure_machine() {
     machine=(
         [accel]=${options[--accel]} [cpus]=$((10#${options[--cpus]})) [memory]=$((10#${options[--memory]}))
         [console]=${options[--console]} [log]=${options[--log]} [trace]=$run_files/qemu.log
-        [kernel]=${options[--kernel]:-$guest_kernel} [initrd]=${options[--initrd]} [config]=${options[--config]}
-        [cmdline]="console=ttyS0,115200 quiet panic=-1"
+        [config]=${options[--config]}
     )
-    [[ -n ${options[--kernel]} || -n ${options[--initrd]} ]] || machine[initrd]=$guest_initrd
     if [[ -z ${machine[config]} ]]; then
         machine[config]=$run_files/config.json
         default_configuration >"${machine[config]}"
-        machine[cmdline]+=$(describe_disks)
     fi
-    [[ -z ${options[--append]} ]] || machine[cmdline]+=" ${options[--append]}"
+    configure_guest
     if [[ -z ${machine[log]} ]]; then
         machine[log]=$build/log/boot-$(date +%Y%m%d-%H%M%S)-$$.log
         mkdir -p "$build/log"
@@ -192,6 +204,20 @@ configure_machine() {
     elif [[ ${machine[accel]} == auto ]]; then
         machine[accel]=tcg
     fi
+}
+
+# configure_guest: what the guest starts with. Firmware finds everything else on the disks.
+configure_guest() {
+    if [[ ${options[--firmware]} == seabios ]]; then
+        machine[firmware]=$seabios
+        return
+    fi
+    machine[kernel]=${options[--kernel]:-$guest_kernel}
+    machine[initrd]=${options[--initrd]}
+    machine[cmdline]="console=ttyS0,115200 quiet panic=-1"
+    [[ -n ${options[--kernel]} || -n ${options[--initrd]} ]] || machine[initrd]=$guest_initrd
+    [[ -n ${options[--config]} ]] || machine[cmdline]+=$(describe_disks)
+    [[ -z ${options[--append]} ]] || machine[cmdline]+=" ${options[--append]}"
 }
 
 forget_old_logs() {

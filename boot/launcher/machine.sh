@@ -3,6 +3,8 @@
 
 image=${UNDERCROFT_IMAGE:-${build:?}/image/undercroft.elf}
 qemu="qemu-system-x86_64"
+# The guest's firmware for --firmware seabios, from Debian's package of that name, which QEMU needs anyhow.
+seabios=/usr/share/seabios/bios-256k.bin
 # The first NVMe function's slot on bus 0; the others follow. q35 itself has slots 0 and 31.
 nvme_slot_first=3
 nvme_count_max=24
@@ -33,7 +35,7 @@ nested_kvm_works() {
     ((status == 33))
 }
 
-# qemu_command: sets the array `command` from the array `machine` (accel cpus memory config kernel initrd cmdline console log control) and the
+# qemu_command: sets the array `command` from the array `machine` (accel cpus memory config firmware, or kernel initrd cmdline, console log control) and the
 # arrays `nvmes` (files), `keys` (NAME=FILE) and `qemu_arguments`.
 declare -A machine=()
 nvmes=() keys=() qemu_arguments=() command=()
@@ -51,15 +53,19 @@ qemu_command() {
         -chardev "${console%%,*},id=console,${console#*,}" -serial chardev:console
         -chardev "file,id=log,path=$(escape_commas "${machine[log]}")" -serial chardev:log
         -fw_cfg "name=opt/undercroft/config.json,file=$(escape_commas "${machine[config]}")"
-        -fw_cfg "name=opt/undercroft/kernel,file=$(escape_commas "${machine[kernel]}")"
-        -fw_cfg "name=opt/undercroft/cmdline,string=$(escape_commas "${machine[cmdline]}")"
     )
+    if [[ -n ${machine[firmware]:-} ]]; then
+        command+=(-fw_cfg "name=opt/undercroft/firmware,file=${machine[firmware]}")
+    else
+        command+=(-fw_cfg "name=opt/undercroft/kernel,file=$(escape_commas "${machine[kernel]}")"
+            -fw_cfg "name=opt/undercroft/cmdline,string=$(escape_commas "${machine[cmdline]}")")
+    fi
     if [[ -n ${machine[control]:-} ]]; then
         # A port of VTL2's own (drivers/uart/console_port.hpp), which the guest cannot reach.
         command+=(-chardev "socket,id=control,server=on,wait=off,path=$(escape_commas "${machine[control]}")"
             -device isa-serial,iobase=0x2e8,irq=5,chardev=control)
     fi
-    [[ -n ${machine[initrd]} ]] && command+=(-fw_cfg "name=opt/undercroft/initrd,file=$(escape_commas "${machine[initrd]}")")
+    [[ -n ${machine[initrd]:-} ]] && command+=(-fw_cfg "name=opt/undercroft/initrd,file=$(escape_commas "${machine[initrd]}")")
     for key in "${keys[@]}"; do
         command+=(-fw_cfg "name=opt/undercroft/key/${key%%=*},file=$(escape_commas "${key#*=}")")
     done

@@ -215,6 +215,11 @@ void build_views() {
         good = good && machine.guest.map(piece.guest_address, piece.machine_address, piece.size_bytes, access_all) &&
                machine.image.map(piece.guest_address, piece.machine_address, piece.size_bytes, access_data);
     }
+    // A ROM at the end of 4 GiB, as on a PC: processors begin there after reset.
+    auto firmware = memory.guest_to_machine(guest_firmware_end - guest_firmware_bytes, guest_firmware_bytes);
+    good = good && firmware &&
+           machine.guest.map(guest_high_begin - guest_firmware_bytes, *firmware, guest_firmware_bytes,
+                             {.read = true, .execute = true});
     good = good && machine.image.map(vtl2::memory_base, memory.vtl2.begin, memory.vtl2.size(), access_all);
     if (!good) {
         PANIC("no memory for nested page tables");

@@ -162,6 +162,7 @@ Task<void> Disks::open(GuestMachine& machine) {
         }
         ASSERT(machine.pci().attach(device, 0, **controller).has_value());
         log_info("the guest's PCI function 00:%02x.0 is %s", device, config.path.c_str());
+        boot_order_.add_function(device);
         ++device;
     }
     keys_.wipe();

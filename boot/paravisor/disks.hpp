@@ -5,6 +5,7 @@
 #include <memory>
 #include <vector>
 
+#include "boot/paravisor/boot_order.hpp"
 #include "boot/paravisor/guest_machine.hpp"
 #include "drivers/nvme/driver.hpp"
 #include "drivers/pci/pci_device_host.hpp"
@@ -63,6 +64,8 @@ public:
     /// Opens the pipelines and gives the guest its controllers. Ends the run where a disk cannot be opened. The keys
     /// are wiped afterwards.
     Task<void> open(GuestMachine& machine);
+    /// For the guest's firmware. After `open`.
+    std::string_view boot_order() const { return boot_order_.text(); }
     /// The guest's controllers and disks, and the physical controllers, for `inspect`. On the boot processor.
     void describe(inspect::Node& root) const;
 
@@ -114,6 +117,7 @@ private:
     InterruptLines::User floppy_interrupt_;
     std::unique_ptr<floppy::DmaController> floppy_dma_;
     std::unique_ptr<floppy::Controller> floppy_;
+    BootOrder boot_order_;
     DiskCollector collector_;
     std::vector<InspectedDisk> disks_;  // of all LUNs, in the configuration's order
 };

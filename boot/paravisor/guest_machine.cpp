@@ -14,6 +14,7 @@ namespace undercroft::paravisor {
 namespace {
 
 constexpr const char* kernel_file = "opt/undercroft/kernel";
+constexpr const char* firmware_file = "opt/undercroft/firmware";
 constexpr const char* initrd_file = "opt/undercroft/initrd";
 constexpr const char* command_line_file = "opt/undercroft/cmdline";
 constexpr usize command_line_bytes_max = 2048;
@@ -85,18 +86,27 @@ GuestMachine::GuestMachine(const vtl2::BootInfo& boot_info) {
     intercepts_ = std::make_unique<GuestIntercepts>(platform_->bus(), *emulator_, events);
 }
 
-void GuestMachine::load(const FirmwareConfig& firmware) {
+void GuestMachine::load(const FirmwareConfig& firmware, std::string_view boot_order) {
     if (Result<void> started = console_.start(ConsolePort::com1_line, platform_->console()); !started) {
         PANIC("the console port cannot be used: %s", to_string(started.error()));
     }
+    Result<FirmwareFile> kernel = firmware.find(kernel_file);
+    Result<FirmwareFile> image = firmware.find(firmware_file);
+    if (kernel && image) {
+        refuse(
+            "there are both opt/undercroft/kernel and opt/undercroft/firmware: firmware loads its kernel from a disk");
+    }
+    if (!kernel && !image) {
+        refuse("there is neither a file opt/undercroft/kernel nor one opt/undercroft/firmware");
+    }
+    kernel ? load_linux(firmware, *kernel) : load_firmware(firmware, *image, boot_order);
+}
+
+void GuestMachine::load_linux(const FirmwareConfig& firmware, const FirmwareFile& kernel) {
     if (Result<void> built = platform_->build_acpi(); !built) {
         PANIC("no ACPI tables: %s", to_string(built.error()));
     }
-    Result<FirmwareFile> kernel = firmware.find(kernel_file);
-    if (!kernel) {
-        refuse("there is no file opt/undercroft/kernel");
-    }
-    FirmwareImage kernel_image(firmware, *kernel);
+    FirmwareImage kernel_image(firmware, kernel);
     FirmwareImage initrd_image(firmware, firmware.find(initrd_file).value_or(FirmwareFile{}));
     Result<std::vector<std::byte>> command_line = firmware.read_file(command_line_file, command_line_bytes_max);
     if (!command_line && command_line.error() != Error::not_found) {
@@ -113,6 +123,17 @@ void GuestMachine::load(const FirmwareConfig& firmware) {
         refuse(start.error().text);
     }
     start_ = *start;
+}
+
+void GuestMachine::load_firmware(const FirmwareConfig& firmware, const FirmwareFile& image,
+                                 std::string_view boot_order) {
+    ASSERT(firmware_console_.add_to(platform_->bus(), DebugConsole::firmware_port).has_value());
+    FirmwareImage source(firmware, image);
+    Result<tlfs::InitialVpContext, LoadError> start = platform_->load_firmware(source, boot_order);
+    if (!start) {
+        refuse(start.error().text);
+    }
+    start_ = {.context = *start, .rsi = 0};
 }
 
 void GuestMachine::start() {

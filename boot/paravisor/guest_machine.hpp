@@ -37,9 +37,9 @@ public:
     /// For devices with ports and interrupts of their own, before `load`.
     GuestPlatform& platform() { return *platform_; }
     GuestPause& guest_pause() { return *this; }
-    /// Connects the console, writes the ACPI tables, and loads the kernel from firmware configuration. Ends the run
-    /// with `configuration_refused` where the files are no good.
-    void load(const FirmwareConfig& firmware);
+    /// Connects the console, and loads the guest's firmware or kernel from firmware configuration; `boot_order` is for
+    /// the firmware (GuestPlatform). Ends the run with `configuration_refused` where the files are no good.
+    void load(const FirmwareConfig& firmware, std::string_view boot_order);
     /// Sets the guest's boot processor to its first instruction, and lets all processors run the guest.
     void start();
 
@@ -55,12 +55,15 @@ private:
     u32 pause() override { return pause_own_guest(); }
     void resume(u32 processor) override { resume_guest(processor); }
     void debug_line(std::string_view line) override;
+    void load_linux(const FirmwareConfig& firmware, const FirmwareFile& kernel);
+    void load_firmware(const FirmwareConfig& firmware, const FirmwareFile& image, std::string_view boot_order);
 
     GuestMemory memory_;
     MessageInterrupts messages_;
     ConsolePort console_{ConsolePort::com1};
     LocalApicWindow local_apics_;
     DebugConsole debug_console_{*this};
+    DebugConsole firmware_console_{*this};
     std::unique_ptr<GuestPlatform> platform_;
     std::unique_ptr<InstructionEmulator> emulator_;
     std::unique_ptr<GuestIntercepts> intercepts_;

@@ -22,6 +22,7 @@ Task<Result<void, ConfigError>> Disks::add_floppy(const StorageControllerConfig&
     for (const LunConfig& lun : config.luns) {
         Disk disk = CO_TRY(co_await open_lun(lun));
         floppy_->add_drive(lun.location);
+        boot_order_.add_floppy(lun.location);
         if (!floppy_->insert(lun.location, disk)) {
             co_return std::unexpected(ConfigError{
                 lun.path, "has " + decimal(disk.sector_count()) + " sectors of " + decimal(disk.sector_size()) +
@@ -73,6 +74,7 @@ Task<Result<void, ConfigError>> Disks::add_ide(const StorageControllerConfig& co
         identity.serial =
             lun.serial_number.empty() ? "UC000" + decimal(2 * lun.channel + lun.location) : lun.serial_number;
         identity.model = lun.model_number.empty() ? identity.model : lun.model_number;
+        boot_order_.add_ide(ide::pci_device, ide::pci_function, lun.channel, lun.location);
         if (lun.is_dvd) {
             CO_TRY(co_await add_dvd(**made, lun, std::move(identity)));
             continue;

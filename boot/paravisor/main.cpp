@@ -55,7 +55,7 @@ extern "C" [[noreturn]] void paravisor_main(const undercroft::vtl2::BootInfo* gi
     disks.configure(firmware);
     auto& machine = *new GuestMachine(boot_info);
     run_blocking(executor(0), disks.open(machine));
-    machine.load(firmware);
+    machine.load(firmware, disks.boot_order());
     log_memory();
     auto& control = *new ControlLine(disks);
     control.start();

@@ -13,6 +13,12 @@ inline constexpr u64 legacy_hole_begin = 0xA'0000;
 inline constexpr u64 acpi_tables_begin = 0xE'0000;
 inline constexpr u64 acpi_tables_end = 0x10'0000;
 inline constexpr u64 high_ram_begin = 0x10'0000;
+/// Firmware of a PC ends at 1 MiB; the monitor shows the last 256 KiB once more at the end of 4 GiB, where a processor
+/// begins after reset.
+inline constexpr u64 firmware_end = 0x10'0000;
+inline constexpr u64 firmware_bytes_max = 256 * kib;
+/// What a guest with firmware finds at the end of its RAM below 4 GiB: ACPI tables, reserved.
+inline constexpr u64 firmware_reserve_bytes = 128 * kib;
 
 /// PCI windows with 32-bit addresses; RAM below 4 GiB must end at or before the first.
 inline constexpr u64 device_hole_begin = 0xC000'0000;

@@ -2,11 +2,14 @@
 #include "kernel/guest/platform.hpp"
 
 #include <algorithm>
+#include <cstring>
 #include <new>
+#include <string>
 
 #include "kernel/base/log.hpp"
 #include "kernel/guest/acpi/acpi_tables.hpp"
 #include "kernel/guest/address_map.hpp"
+#include "kernel/guest/loader/memory_map.hpp"
 #include "kernel/spec/acpi.hpp"
 
 namespace undercroft {
@@ -15,6 +18,11 @@ namespace {
 
 constexpr unsigned timer_irq = 0;
 constexpr unsigned clock_irq = 8;
+/// The CMOS counts memory in these.
+constexpr u64 cmos_memory_unit = 64 * kib;
+/// How long firmware shows that it found nothing to boot, before it resets the machine.
+constexpr u64 boot_fail_wait_ms = 1000;
+constexpr char root_pointer_file[] = "etc/acpi/rsdp";
 
 u64 ram_below_4gib(const GuestMemory& memory) {
     u64 end = 0;
@@ -132,23 +140,74 @@ PciWindows GuestPlatform::pci_windows() const {
 }
 
 Result<void> GuestPlatform::build_acpi() {
+    pci_.assign_addresses(pci_windows());
+    return write_acpi(address_map::acpi_tables_begin, address_map::acpi_tables_end - address_map::acpi_tables_begin);
+}
+
+Result<void> GuestPlatform::write_acpi(u64 address, u64 size_bytes) {
     PciWindows windows = pci_windows();
-    pci_.assign_addresses(windows);
-    constexpr u64 size_bytes = address_map::acpi_tables_end - address_map::acpi_tables_begin;
-    std::span<std::byte> place = TRY(config_.memory.resolve(address_map::acpi_tables_begin, size_bytes));
+    std::span<std::byte> place = TRY(config_.memory.resolve(address, size_bytes));
     AcpiTablesConfig tables;
     tables.apic_ids = config_.apic_ids;
     tables.high_window_begin = windows.high_memory_begin;
     tables.high_window_bytes = windows.high_memory_end - windows.high_memory_begin;
-    TRY(build_acpi_tables(place, address_map::acpi_tables_begin, tables));
-    acpi_rsdp_ = address_map::acpi_tables_begin;
+    TRY(build_acpi_tables(place, address, tables));
     return {};
 }
 
 Result<LinuxStart, LoadError> GuestPlatform::load_linux(const LinuxImage& image) {
     LinuxImage with_tables = image;
-    with_tables.acpi_rsdp_address = acpi_rsdp_;
+    with_tables.acpi_rsdp_address = address_map::acpi_tables_begin;
     return undercroft::load_linux(config_.memory, with_tables);
+}
+
+Result<tlfs::InitialVpContext, LoadError> GuestPlatform::load_firmware(ImageSource& firmware,
+                                                                       std::string_view boot_order) {
+    tlfs::InitialVpContext start = TRY(undercroft::load_firmware(config_.memory, firmware));
+    if (Result<void> described = describe_to_firmware(boot_order); !described) {
+        return refuse_image(described.error(), "the machine cannot be described to the firmware: %s",
+                            to_string(described.error()));
+    }
+    return start;
+}
+
+/// The end of the RAM below 4 GiB is kept for the ACPI tables; firmware finds the rest of them from the root pointer,
+/// which it copies to where the guest looks for it.
+Result<void> GuestPlatform::describe_to_firmware(std::string_view boot_order) {
+    u64 reserved_end = align_down(ram_below_4gib(config_.memory), cmos_memory_unit);
+    u64 reserved = reserved_end - address_map::firmware_reserve_bytes;
+    if (reserved < address_map::high_ram_begin) {
+        return fail(Error::out_of_memory);
+    }
+    TRY(write_acpi(reserved, address_map::firmware_reserve_bytes));
+    u64 high_bytes = std::max(ram_end(config_.memory), address_map::above_4gib) - address_map::above_4gib;
+    real_time_clock_.set_memory_size(reserved, high_bytes);
+    real_time_clock_.set_processor_count(processor_count_);
+
+    using linux_boot::E820Type;
+    MemoryMap map;
+    map.add(0, reserved, E820Type::ram);
+    map.add(reserved, reserved_end, E820Type::reserved);
+    for (const GuestMemoryRange& range : config_.memory.ranges()) {
+        if (range.guest_address >= address_map::above_4gib) {
+            map.add(range.guest_address, range.guest_address + range.size_bytes, E820Type::ram);
+        }
+    }
+    TRY(firmware_config_.add_file("etc/e820", std::as_bytes(std::span(map.entries, map.count))));
+    std::span<std::byte> root_pointer = TRY(config_.memory.resolve(reserved, sizeof(acpi::RootPointer)));
+    TRY(firmware_config_.add_file(root_pointer_file, root_pointer));
+    fw_cfg::LoaderAllocate place_root_pointer = {};
+    place_root_pointer.command = fw_cfg::loader_command_allocate;
+    std::memcpy(place_root_pointer.file, root_pointer_file, sizeof(root_pointer_file));
+    place_root_pointer.alignment = static_cast<u32>(acpi::rsdp_alignment);
+    place_root_pointer.zone = fw_cfg::loader_zone_below_1mib;
+    TRY(firmware_config_.add_file("etc/table-loader", std::as_bytes(std::span(&place_root_pointer, 1))));
+    TRY(firmware_config_.add_number("etc/sercon-port", SerialUart::com1_port));
+    TRY(firmware_config_.add_number("etc/boot-fail-wait", boot_fail_wait_ms));
+    // The terminating zero is part of the file.
+    std::string lines(boot_order);
+    TRY(firmware_config_.add_file("bootorder", std::as_bytes(std::span(lines.c_str(), lines.size() + 1))));
+    return firmware_config_.add_to(bus_);
 }
 
 }  // namespace undercroft

@@ -1,6 +1,6 @@
 // The guest's machine: an i440FX-style PC with one PCI bus, made of the parts in chipset/ and acpi/, and put together
 // in named steps. Whoever runs the virtual processors gives it interrupts, time and a console, attaches PCI functions,
-// calls `build_acpi`, loads a kernel, and then turns intercepts into calls of `bus()`.
+// calls `build_acpi` and loads a kernel, or loads firmware, and then turns intercepts into calls of `bus()`.
 #pragma once
 
 #include <memory>
@@ -9,6 +9,7 @@
 #include "kernel/async/executor.hpp"
 #include "kernel/guest/bus.hpp"
 #include "kernel/guest/chipset/acpi_power.hpp"
+#include "kernel/guest/chipset/firmware_config_device.hpp"
 #include "kernel/guest/chipset/interrupt_controller_pair.hpp"
 #include "kernel/guest/chipset/interrupt_lines.hpp"
 #include "kernel/guest/chipset/interval_timer.hpp"
@@ -19,6 +20,7 @@
 #include "kernel/guest/chipset/serial_uart.hpp"
 #include "kernel/guest/chipset/services.hpp"
 #include "kernel/guest/chipset/simple_ports.hpp"
+#include "kernel/guest/loader/firmware_loader.hpp"
 #include "kernel/guest/loader/linux_loader.hpp"
 #include "kernel/guest/memory.hpp"
 
@@ -60,6 +62,11 @@ public:
     /// processor's first state. After `build_acpi`.
     Result<LinuxStart, LoadError> load_linux(const LinuxImage& image);
 
+    /// Instead of both: loads a PC's firmware, which assigns PCI addresses itself, and gives it what it asks for
+    /// in its firmware configuration: memory map, ACPI tables, console, and `boot_order`, a line for each disk. Gives
+    /// the boot processor's first state.
+    Result<tlfs::InitialVpContext, LoadError> load_firmware(ImageSource& firmware, std::string_view boot_order);
+
     /// A line of the PCI bus for `pin` (0 is INTA) of `device`, for functions that interrupt without messages.
     InterruptLines::User pci_interrupt(unsigned device, unsigned pin) {
         return lines_.pci(pci_interrupt_index(device, pin));
@@ -90,11 +97,12 @@ private:
     Result<void> register_power();
     Result<void> register_pci();
     PciWindows pci_windows() const;
+    Result<void> write_acpi(u64 address, u64 size_bytes);
+    Result<void> describe_to_firmware(std::string_view boot_order);
 
     GuestPlatformConfig config_;
     u32 apic_ids_[processors_max] = {};
     usize processor_count_ = 0;
-    u64 acpi_rsdp_ = 0;
 
     GuestBus bus_;
     InterruptControllerPair interrupt_controllers_;
@@ -107,6 +115,7 @@ private:
     KeyboardController keyboard_;
     SimplePorts simple_ports_;
     PciHost pci_;
+    FirmwareConfigDevice firmware_config_;
 };
 
 }  // namespace undercroft

@@ -44,6 +44,7 @@ void VirtualProcessor::handle_guest_exit() {
         return;
     case svm::exit_virtual_interrupt:
         ++statistics_.interrupt_window;
+        notify_deliverable();
         return;
     case svm::exit_cpuid:
         ++statistics_.cpuid;
@@ -173,6 +174,17 @@ void VirtualProcessor::guest_memory() {
     bool is_ram = machine.memory.guest_to_machine(control.exit_info2, 1).has_value();
     deliver_intercept(is_ram ? tlfs::MessageType::gpa_intercept : tlfs::MessageType::unmapped_gpa, &message,
                       sizeof(message));
+}
+
+/// Tells VTL2, if it asked, that VTL0 can take an external interrupt now.
+bool VirtualProcessor::notify_deliverable() {
+    if (!deliverability_wanted_ || guest_.pending_event.valid() || !can_interrupt(guest_)) {
+        return false;
+    }
+    deliverability_wanted_ = false;
+    tlfs::InterruptionDeliverable message{intercept_header(0, tlfs::AccessType::execute), 0, {}};
+    deliver_intercept(tlfs::MessageType::interruption_deliverable, &message, sizeof(message));
+    return true;
 }
 
 void VirtualProcessor::guest_xsetbv() {

@@ -77,6 +77,9 @@ void VirtualProcessor::prepare_guest_injection() {
         auto priority = static_cast<unsigned>(request >> 4);
         request_window(guest_, priority_equal_is_taken && priority > 0 ? priority - 1 : priority, false);
     }
+    if (deliverability_wanted_) {
+        request_window(guest_, highest_priority, true);
+    }
     guest_assist_.offer(guest_apic_);
 }
 

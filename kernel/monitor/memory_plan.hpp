@@ -44,6 +44,9 @@ struct MemoryPlan {
 /// Guest RAM below the hole of a PC's devices ends here at the latest; the rest starts at 4 GiB.
 inline constexpr u64 guest_low_end = 3 * gib;
 inline constexpr u64 guest_high_begin = 4 * gib;
+/// What ends here is also at the end of the first 4 GiB, to be read and executed: a PC's firmware.
+inline constexpr u64 guest_firmware_end = mib;
+inline constexpr u64 guest_firmware_bytes = 256 * kib;
 
 /// Bytes the monitor wants behind its image for `vp_count` VPs and `ram_bytes` of RAM.
 u64 monitor_pool_bytes(u32 vp_count, u64 ram_bytes);

@@ -215,6 +215,9 @@ Result<tlfs::RegisterValue> RegisterAccess::get(VirtualProcessor& vp, u32 name) 
     case RegisterName::interrupt_state:
         value = (vp.guest_.vmcb->control.interrupt_state & 1) | (vp.nmi_blocked_ ? 2 : 0);
         break;
+    case RegisterName::deliverability_notifications:
+        value = vp.deliverability_wanted_ ? tlfs::deliverability_interrupt : 0;
+        break;
     case RegisterName::register_page:
         value = vp.register_page_value_;
         break;
@@ -357,6 +360,12 @@ Result<void> RegisterAccess::set(VirtualProcessor& vp, u32 name, tlfs::RegisterV
     }
     case RegisterName::interrupt_state:
         vp.guest_.vmcb->control.interrupt_state = value.low & 1;
+        return {};
+    case RegisterName::deliverability_notifications:
+        if ((value.low & ~tlfs::deliverability_interrupt) != 0) {
+            return fail(Error::invalid_argument);
+        }
+        vp.deliverability_wanted_ = value.low != 0;
         return {};
     case RegisterName::register_page:
         return set_register_page(vp, value.low);

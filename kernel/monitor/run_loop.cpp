@@ -87,6 +87,9 @@ Level* VirtualProcessor::choose() {
         return nullptr;
     }
     if (guest_.halted) {
+        if (notify_deliverable()) {
+            return &image_;
+        }
         bool interrupt = guest_apic_.deliverable() >= 0 ||
                          (external_requested_.load(std::memory_order_acquire) >= 0 && guest_apic_.accepts_external());
         bool enabled = (guest_.vmcb->save.rflags & arch::rflags_bit::interrupt) != 0;

@@ -149,6 +149,7 @@ private:
     void guest_memory();
     void guest_xsetbv();
     void guest_hypercall();
+    bool notify_deliverable();
     void deliver_intercept(tlfs::MessageType type, const void* payload, u8 payload_bytes);
     tlfs::InterceptHeader intercept_header(u8 instruction_length, tlfs::AccessType access) const;
 
@@ -197,6 +198,8 @@ private:
     ApicAssist guest_assist_;
     ExitTrace guest_exits_;
     bool nmi_blocked_ = false;
+    /// VTL2 waits to be told that VTL0 can take an external interrupt.
+    bool deliverability_wanted_ = false;
     /// Level-triggered vectors that VTL0 acknowledged and VTL2 has not heard of.
     u64 acknowledged_levels_[4] = {};
 

@@ -2,6 +2,8 @@
 // fw_cfg.
 #pragma once
 
+#include <cstddef>
+
 #include "kernel/base/endian.hpp"
 
 namespace undercroft::fw_cfg {
@@ -14,6 +16,7 @@ inline constexpr u16 dma_port_low = 0x518;   ///< lower half; starts it
 inline constexpr u16 selector_signature = 0x00;  ///< "QEMU"
 inline constexpr u16 selector_features = 0x01;   ///< bit 1: DMA
 inline constexpr u16 selector_directory = 0x19;
+inline constexpr u16 selector_first_file = 0x20;
 inline constexpr u32 feature_dma = 1u << 1;
 
 struct DmaRequest {
@@ -38,5 +41,18 @@ struct DirectoryEntry {
     char name[56] = {};
 };
 static_assert(sizeof(DirectoryEntry) == 64);
+
+/// One command of the file "etc/table-loader", by which firmware places tables. Only "allocate" is used here: copy
+/// `file` to memory of the zone.
+struct LoaderAllocate {
+    Le<u32> command;
+    char file[56];
+    Le<u32> alignment;
+    u8 zone;
+    u8 reserved[63];
+};
+static_assert(sizeof(LoaderAllocate) == 128 && offsetof(LoaderAllocate, zone) == 64);
+inline constexpr u32 loader_command_allocate = 1;
+inline constexpr u8 loader_zone_below_1mib = 2;  ///< where root pointers are looked for
 
 }  // namespace undercroft::fw_cfg

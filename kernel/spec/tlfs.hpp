@@ -73,9 +73,10 @@ enum Msr : u32 {
 enum class RegisterName : u32 {
     explicit_suspend = 0x0000'0000,
     intercept_suspend = 0x0000'0001,
-    pending_interruption = 0x0001'0002,  // HvRegisterPendingInterruption
-    interrupt_state = 0x0001'0003,       // HvRegisterInterruptState
-    pending_event0 = 0x0001'0004,        // HvRegisterPendingEvent0
+    pending_interruption = 0x0001'0002,          // HvRegisterPendingInterruption
+    interrupt_state = 0x0001'0003,               // HvRegisterInterruptState
+    pending_event0 = 0x0001'0004,                // HvRegisterPendingEvent0
+    deliverability_notifications = 0x0001'0006,  // HvX64RegisterDeliverabilityNotifications
     rax = 0x0002'0000,
     rcx,
     rdx,

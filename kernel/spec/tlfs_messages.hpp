@@ -19,6 +19,8 @@ enum class MessageType : u32 {
     cpuid_intercept = 0x8001'0002,          // HvMessageTypeX64CpuidIntercept
     apic_eoi = 0x8001'0004,                 // HvMessageTypeX64ApicEoi: a level-triggered vector was acknowledged
     halt = 0x8001'0007,                     // HvMessageTypeX64Halt
+    interruption_deliverable =
+        0x8001'0008,  // HvMessageTypeX64InterruptionDeliverable: what was asked for with the register
 };
 
 /// HV_MESSAGE_HEADER; the payload follows.
@@ -100,6 +102,17 @@ struct ApicEoiMessage {
     u32 vector;
 };
 static_assert(sizeof(ApicEoiMessage) == 8);
+
+/// HV_X64_INTERRUPTION_DELIVERABLE_MESSAGE.
+struct InterruptionDeliverable {
+    InterceptHeader header;
+    u8 type;  ///< HV_INTERRUPTION_TYPE: 0 external interrupt
+    u8 reserved[7];
+};
+static_assert(sizeof(InterruptionDeliverable) == 48);
+
+/// Bit of HvX64RegisterDeliverabilityNotifications: tell once when VTL0 can take an external interrupt.
+inline constexpr u64 deliverability_interrupt = 1u << 1;
 
 /// Why VTL2 was entered (HV_VTL_ENTRY_REASON).
 enum class VtlEntryReason : u32 {

@@ -90,6 +90,9 @@ void GuestIntercepts::on_intercept(VirtualProcessor& processor) {
         return events_.end_of_interrupt(static_cast<u8>(payload_of<tlfs::ApicEoiMessage>(message).vector));
     case tlfs::MessageType::unrecoverable_exception:
         return events_.processor_stopped(processor, "triple fault");
+    case tlfs::MessageType::interruption_deliverable:
+        asked_deliverability_ = false;  // what waits is given on the way back
+        return;
     case tlfs::MessageType::msr_intercept:
     case tlfs::MessageType::cpuid_intercept:
         // The monitor has the policy for both; what it asks about, it does not know.
@@ -109,7 +112,10 @@ void GuestIntercepts::before_guest(VirtualProcessor& processor) {
     // on, no shadow.
     constexpr u64 interrupt_flag = 1 << 9;
     const tlfs::RegisterPage& page = processor.guest_registers();
-    if ((page.rflags & interrupt_flag) == 0 || (page.interrupt_state & 1) != 0 || !accepts_external_interrupts()) {
+    if ((page.rflags & interrupt_flag) == 0 || (page.interrupt_state & 1) != 0) {
+        return ask_for_deliverability();
+    }
+    if (!accepts_external_interrupts()) {
         return;
     }
     AssertedInterrupt interrupt{.type = tlfs::InterruptType::ext_int,
@@ -118,6 +124,16 @@ void GuestIntercepts::before_guest(VirtualProcessor& processor) {
     if (!hypercalls::assert_interrupt(interrupt)) {
         log_warning("an interrupt of the 8259 was refused: vector %u", interrupt.vector);
     }
+}
+
+/// A guest may open its interrupts for two instructions and for nothing else that is seen here; firmware does.
+void GuestIntercepts::ask_for_deliverability() {
+    if (asked_deliverability_ || !accepts_external_interrupts()) {
+        return;
+    }
+    RegisterPair wanted{tlfs::RegisterName::deliverability_notifications, {tlfs::deliverability_interrupt, 0}};
+    asked_deliverability_ =
+        hypercalls::set_registers(tlfs::vp_self, TargetVtl::guest, std::span(&wanted, 1)).has_value();
 }
 
 void GuestIntercepts::on_port(VirtualProcessor& processor, const tlfs::IoPortIntercept& message) {

@@ -37,10 +37,13 @@ private:
     void on_memory(VirtualProcessor& processor, const tlfs::MemoryIntercept& message);
     void finish(VirtualProcessor& processor, const CpuState& cpu, const EmulationResult& result);
     void refuse(VirtualProcessor& processor, const EmulationResult& result);
+    void ask_for_deliverability();
 
     GuestBus& bus_;
     InstructionEmulator& emulator_;
     GuestEvents& events_;
+    /// The monitor will tell when the guest can take an external interrupt. Of the one processor that gets them.
+    bool asked_deliverability_ = false;
 };
 
 }  // namespace undercroft

@@ -36,6 +36,15 @@ refuses '--cpus is' boot --cpus 0
 refuses '--demo takes no value' boot --demo=1
 refuses 'no readable file' boot --nvme "$work/absent"
 refuses '--accel is' boot --accel xen
+refuses "--firmware is 'uefi'; it has to be linux or seabios" boot --firmware uefi
+for option in --kernel --initrd; do
+    refuses "$option is for --firmware linux" boot --firmware seabios $option "$work/kernel"
+done
+refuses '--append is for --firmware linux' boot --firmware seabios --append quiet
+refuses '--demo brings its own kernel' boot --firmware seabios --demo
+"$root/undercroft" boot --dry-run --firmware seabios >"$work/command" || fail 'no dry run with firmware'
+grep -q 'opt/undercroft/firmware,file=/usr/share/seabios/' "$work/command" || fail 'the command lacks the firmware'
+if grep -Eq 'opt/undercroft/(kernel|initrd|cmdline)' "$work/command"; then fail 'the command has a kernel beside the firmware'; fi
 refuses '--guest is' boot --guest windows
 refuses 'a key of their own' boot --key "demo=$work/key"
 for verb in boot test bench build initrd tidy clean; do

@@ -1,5 +1,6 @@
 // The debug console at port E9h: what the guest writes there reaches the log, line by line. A convention of Bochs and
 // QEMU, for boot loaders, kernels under construction and benchmarks. Reading gives E9h, which tells that it is there.
+// Firmware looks for one of its own at port 402h.
 #pragma once
 
 #include <string_view>
@@ -19,6 +20,7 @@ public:
 class DebugConsole : public PortDevice {
 public:
     static constexpr u16 port = 0xE9;
+    static constexpr u16 firmware_port = 0x402;
     /// Longer lines are cut.
     static constexpr usize line_bytes_max = 80;
     /// After so many lines the rest is dropped: a guest must not fill the log's disk.
@@ -26,8 +28,8 @@ public:
 
     explicit DebugConsole(DebugLineSink& sink) : sink_(sink) {}
 
-    Result<void> add_to(GuestBus& bus) {
-        TRY(bus.add_ports(*this, port, 1));
+    Result<void> add_to(GuestBus& bus, u16 at_port = port) {
+        TRY(bus.add_ports(*this, at_port, 1));
         return {};
     }
 

@@ -1,6 +1,8 @@
 // Configuration accesses, base address registers and windows.
 #include "kernel/guest/chipset/pci_host.hpp"
 
+#include <iterator>
+
 #include "kernel/base/log.hpp"
 #include "kernel/spec/pci.hpp"
 
@@ -14,11 +16,6 @@ constexpr u32 header_multifunction = u32{0x80} << 16;
 constexpr u8 reset_control_request = 0x04;
 constexpr u64 port_mask = 0xFFFF;
 
-constexpr u32 host_bridge_ids = 0x1237'8086;    // 82441FX
-constexpr u32 host_bridge_class = 0x060000'02;  // host bridge, revision 2
-constexpr u32 isa_bridge_ids = 0x7000'8086;     // 82371SB
-constexpr u32 isa_bridge_class = 0x060100'00;
-
 bool is_base_register(u16 offset_bytes) {
     return offset_bytes >= pci::config_offset::bar0 && offset_bytes < pci::config_offset::bar0 + 4 * pci_bars_max;
 }
@@ -27,18 +24,32 @@ constexpr u16 aligned_register(u32 address) { return static_cast<u16>(address & 
 
 }  // namespace
 
+// 82441FX. The subsystem is QEMU's, by which firmware made for QEMU knows the machine; PAM registers at 59h-5Fh.
+constinit const PciHost::BridgeIdentity PciHost::host_bridge_identity = {
+    0x1237'8086, 0x060000'02, 0x1100'1AF4, 0x58, {0, 0}};
+// 82371SB; PIRQRC registers at 60h-63h, none of them routed.
+constinit const PciHost::BridgeIdentity PciHost::isa_bridge_identity = {
+    0x7000'8086, 0x060100'00, 0x1100'1AF4, 0x60, {0x8080'8080, 0}};
+
+u32* PciHost::Bridge::stored(u16 offset_bytes) {
+    usize index = static_cast<usize>(offset_bytes - identity_.stored_offset) / sizeof(u32);
+    return offset_bytes >= identity_.stored_offset && index < std::size(stored_) ? &stored_[index] : nullptr;
+}
+
 u32 PciHost::Bridge::read_config(u16 offset_bytes) {
     switch (offset_bytes) {
     case pci::config_offset::ids:
-        return ids_;
+        return identity_.ids;
     case pci::config_offset::command_status:
         return command_ | (u32{0x0200} << 16);  // medium device select
     case pci::config_offset::revision_class:
-        return class_revision_;
-    case pci::config_offset::header:
-        return u32{header_type_} << 16;
-    default:
-        return 0;
+        return identity_.class_revision;
+    case pci::config_offset::subsystem_ids:
+        return identity_.subsystem_ids;
+    default: {
+        const u32* found = stored(offset_bytes);
+        return found != nullptr ? *found : 0;
+    }
     }
 }
 
@@ -47,17 +58,18 @@ void PciHost::Bridge::write_config(u16 offset_bytes, u32 value, u32 mask) {
     if (offset_bytes == pci::config_offset::command_status) {
         u32 changed = mask & writable;
         command_ = static_cast<u16>((command_ & ~changed) | (value & changed));
+    } else if (u32* found = stored(offset_bytes); found != nullptr) {
+        *found = (*found & ~mask) | (value & mask);
     }
 }
 
 PciHost::PciHost(GuestBus& bus, PowerControl& power)
-    : bus_(bus), power_(power), host_bridge_(host_bridge_ids, host_bridge_class, 0),
-      isa_bridge_(isa_bridge_ids, isa_bridge_class, 0) {}
+    : bus_(bus), power_(power), host_bridge_(host_bridge_identity), isa_bridge_(isa_bridge_identity) {}
 
 Result<void> PciHost::add_to_bus() {
     TRY(bus_.add_ports(*this, address_port, 8, AccessSize::dword));
     TRY(attach(0, 0, host_bridge_));
-    TRY(attach(1, 0, isa_bridge_));
+    TRY(attach(isa_bridge_device, 0, isa_bridge_));
     return {};
 }
 

@@ -1,8 +1,9 @@
 // The guest's PCI bus: one host bridge (82441FX) with configuration mechanism 1 at CF8h/CFCh, a PIIX3 ISA bridge at
 // device 1, and the functions that are attached. The bridge keeps each function's base address registers and decode
 // bits, and moves the functions' windows on the guest bus as they change. Reset control (CF9h) is here because it
-// shares the ports. Left out: other buses, memory-mapped configuration, expansion ROMs, programmable attributes of the
-// E0000h-FFFFFh region.
+// shares the ports. Left out: other buses, memory-mapped configuration, expansion ROMs. Two groups of registers are kept
+// and change nothing: the attributes of C0000h-FFFFFh (RAM is always there and writable), and the routing of PCI
+// interrupts to the 8259s.
 // Sources: PCI Local Bus 3.0 sections 3.2.2.3.2 and 6.2.5; Intel 82441FX and 82371SB datasheets.
 #pragma once
 
@@ -32,6 +33,7 @@ public:
     static constexpr u8 devices_max = 32;
     /// GSI of the first of the four interrupt lines.
     static constexpr u32 first_interrupt_gsi = 16;
+    static constexpr u8 isa_bridge_device = 1;
     /// The first device number that is free for `attach`.
     static constexpr u8 first_free_device = 2;
     static constexpr u16 address_port = 0xCF8;
@@ -90,11 +92,21 @@ private:
         Window windows[pci_bars_max];
     };
 
-    /// A bridge of the chipset: configuration space of constants and two writable bits.
+    /// What tells a bridge of the chipset from another.
+    struct BridgeIdentity {
+        u32 ids;
+        u32 class_revision;
+        u32 subsystem_ids;
+        /// Registers that hold what is written: two dwords from here on, and what they hold after reset.
+        u16 stored_offset;
+        u32 stored_after_reset[2];
+    };
+
+    /// A bridge of the chipset: configuration space of constants, a writable bit and stored registers.
     class Bridge : public PciFunction {
     public:
-        Bridge(u32 ids, u32 class_revision, u8 header_type)
-            : ids_(ids), class_revision_(class_revision), header_type_(header_type) {}
+        explicit Bridge(const BridgeIdentity& identity)
+            : identity_(identity), stored_{identity.stored_after_reset[0], identity.stored_after_reset[1]} {}
         u32 read_config(u16 offset_bytes) override;
         void write_config(u16 offset_bytes, u32 value, u32 mask) override;
         PciBar bar(usize) const override { return {}; }
@@ -102,11 +114,14 @@ private:
         void write_bar(usize, u64, AccessSize, u64) override {}
 
     private:
-        u32 ids_;
-        u32 class_revision_;
-        u8 header_type_;
+        u32* stored(u16 offset_bytes);
+
+        const BridgeIdentity& identity_;
+        u32 stored_[2];
         u16 command_ = 0x0007;
     };
+    static const BridgeIdentity host_bridge_identity;
+    static const BridgeIdentity isa_bridge_identity;
 
     Slot* selected();
     bool is_shared(u8 device) const;

@@ -33,6 +33,7 @@ enum Register : u8 {
     register_century = 0x32,
     register_memory_above_16mib = 0x34,
     register_memory_above_4gib = 0x5B,
+    register_processors_minus_one = 0x5F,
 };
 
 constexpr u8 a_update_in_progress = 0x80;
@@ -113,6 +114,11 @@ void RealTimeClock::set_floppy_types(u8 first, u8 second) {
     SpinlockGuard guard(lock_);
     memory_[register_floppy_types] = static_cast<u8>((first << 4) | second);
     memory_[register_equipment] |= static_cast<u8>((first != 0 ? has_floppy : 0) | (second != 0 ? has_two : 0));
+}
+
+void RealTimeClock::set_processor_count(usize count) {
+    SpinlockGuard guard(lock_);
+    memory_[register_processors_minus_one] = static_cast<u8>(count - 1);
 }
 
 void RealTimeClock::set_memory_size(u64 below_4gib, u64 above_4gib) {

@@ -1,7 +1,7 @@
 // The MC146818 real-time clock and its CMOS memory (ports 70h, 71h): date and time from a wall clock plus what the
 // guest set, alarm, periodic and update-ended interrupts on ISA line 8, and the memory sizes that firmware leaves in
 // the CMOS. Left out: daylight saving, square wave output, NMI masking.
-// Sources: Motorola MC146818A datasheet; the PC/AT's and SeaBIOS's use of CMOS bytes 15h-18h, 30h-35h, 5Bh-5Dh.
+// Sources: Motorola MC146818A datasheet; the PC/AT's and SeaBIOS's use of CMOS bytes 15h-18h, 30h-35h, 5Bh-5Dh, 5Fh.
 #pragma once
 
 #include "kernel/base/spinlock.hpp"
@@ -21,6 +21,8 @@ public:
     Result<void> add_to(GuestBus& bus);
     /// RAM below and above 4 GiB, in bytes: fills in the CMOS bytes that say so.
     void set_memory_size(u64 below_4gib, u64 above_4gib);
+    /// How many processors firmware is to wait for, 1 to 256.
+    void set_processor_count(usize count);
     /// Types of the two floppy drives, 0 for none: 1 360K, 2 1.2M, 3 720K, 4 1.44M.
     void set_floppy_types(u8 first, u8 second);
 

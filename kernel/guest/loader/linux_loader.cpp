@@ -2,8 +2,6 @@
 #include "kernel/guest/loader/linux_loader.hpp"
 
 #include <algorithm>
-#include <cstdarg>
-#include <cstdio>
 #include <cstring>
 
 #include "kernel/guest/address_map.hpp"
@@ -53,46 +51,36 @@ struct Plan {
     u64 initrd_bytes = 0;
 };
 
-__attribute__((format(printf, 2, 3))) std::unexpected<LoadError> refuse(Error code, const char* format, ...) {
-    LoadError error;
-    error.code = code;
-    va_list arguments;
-    va_start(arguments, format);
-    (void)std::vsnprintf(error.text, sizeof(error.text), format, arguments);
-    va_end(arguments);
-    return std::unexpected(error);
-}
-
 unsigned long long mebibytes(u64 bytes) { return (bytes + mib - 1) / mib; }
 
 /// Checks everything that the header alone can tell.
 Result<Plan, LoadError> check_header(ImageSource& kernel) {
     constexpr u64 image_bytes_min = linux_boot::setup_header_offset + sizeof(SetupHeader);
     if (kernel.size_bytes() < image_bytes_min) {
-        return refuse(Error::malformed, "the kernel has only %llu bytes: give a bzImage (as in /boot/vmlinuz-*)",
-                      static_cast<unsigned long long>(kernel.size_bytes()));
+        return refuse_image(Error::malformed, "the kernel has only %llu bytes: give a bzImage (as in /boot/vmlinuz-*)",
+                            static_cast<unsigned long long>(kernel.size_bytes()));
     }
     Plan plan = {};
     SetupHeader& header = plan.header;
     if (!kernel.read(linux_boot::setup_header_offset, std::as_writable_bytes(std::span(&header, 1))).has_value()) {
-        return refuse(Error::device_error, "the kernel cannot be read");
+        return refuse_image(Error::device_error, "the kernel cannot be read");
     }
     if (header.boot_flag != linux_boot::boot_flag || header.magic != linux_boot::header_magic) {
-        return refuse(
+        return refuse_image(
             Error::malformed,
             "the kernel is no bzImage (no boot signature): give a file as in /boot/vmlinuz-*, not an ELF vmlinux");
     }
     u16 version = header.version;
     if (version < linux_boot::version_min) {
-        return refuse(Error::unsupported,
-                      "the kernel's boot protocol is %u.%02u; 2.12 or later is needed (Linux 3.8 or later)",
-                      version >> 8, version & 0xFF);
+        return refuse_image(Error::unsupported,
+                            "the kernel's boot protocol is %u.%02u; 2.12 or later is needed (Linux 3.8 or later)",
+                            version >> 8, version & 0xFF);
     }
     if ((header.extended_load_flags & linux_boot::extended_load_flag::kernel_64) == 0) {
-        return refuse(Error::unsupported, "the kernel has no 64-bit entry: give an x86-64 kernel");
+        return refuse_image(Error::unsupported, "the kernel has no 64-bit entry: give an x86-64 kernel");
     }
     if ((header.load_flags & linux_boot::load_flag::loaded_high) == 0) {
-        return refuse(Error::unsupported, "the kernel is a zImage, which loads low: give a bzImage");
+        return refuse_image(Error::unsupported, "the kernel is a zImage, which loads low: give a bzImage");
     }
     // The header's own length; newer ones may be longer than what is known here, and the zero page has room up to the
     // memory map.
@@ -101,13 +89,15 @@ Result<Plan, LoadError> check_header(ImageSource& kernel) {
     u64 setup_sectors = header.setup_sectors != 0 ? header.setup_sectors : linux_boot::default_setup_sectors;
     plan.payload_offset = (setup_sectors + 1) * linux_boot::sector_bytes;
     if (plan.payload_offset + linux_boot::entry64_offset >= kernel.size_bytes()) {
-        return refuse(Error::malformed, "the kernel ends before its code begins: the file is cut short, copy it again");
+        return refuse_image(Error::malformed,
+                            "the kernel ends before its code begins: the file is cut short, copy it again");
     }
     plan.payload_bytes = kernel.size_bytes() - plan.payload_offset;
     u64 announced = u64{header.system_size} * 16;
     if (plan.payload_bytes < announced && announced - plan.payload_bytes >= 16) {
-        return refuse(Error::malformed, "the kernel has %llu bytes of %llu: the file is cut short, copy it again",
-                      static_cast<unsigned long long>(plan.payload_bytes), static_cast<unsigned long long>(announced));
+        return refuse_image(Error::malformed, "the kernel has %llu bytes of %llu: the file is cut short, copy it again",
+                            static_cast<unsigned long long>(plan.payload_bytes),
+                            static_cast<unsigned long long>(announced));
     }
     return plan;
 }
@@ -120,8 +110,8 @@ Result<u64, LoadError> low_ram_end(const GuestMemory& memory) {
             return std::min(end, address_map::device_hole_begin);
         }
     }
-    return refuse(Error::invalid_argument,
-                  "the guest has no RAM from address 0 to above 1 MiB: give it more memory (--memory)");
+    return refuse_image(Error::invalid_argument,
+                        "the guest has no RAM from address 0 to above 1 MiB: give it more memory (--memory)");
 }
 
 Result<void, LoadError> place_kernel(Plan& plan, u64 ram_end) {
@@ -129,8 +119,9 @@ Result<void, LoadError> place_kernel(Plan& plan, u64 ram_end) {
     u64 needed = std::max<u64>(header.init_size, plan.payload_bytes);
     u64 alignment = std::max<u64>(header.kernel_alignment, kernel_alignment_min);
     if ((alignment & (alignment - 1)) != 0 || alignment > gib) {
-        return refuse(Error::malformed, "the kernel wants an alignment of %#llx: the file is damaged, copy it again",
-                      static_cast<unsigned long long>(alignment));
+        return refuse_image(Error::malformed,
+                            "the kernel wants an alignment of %#llx: the file is damaged, copy it again",
+                            static_cast<unsigned long long>(alignment));
     }
     u64 address = header.preferred_address;
     bool fits = address >= address_map::high_ram_begin && address < ram_end && needed <= ram_end - address;
@@ -139,10 +130,11 @@ Result<void, LoadError> place_kernel(Plan& plan, u64 ram_end) {
         fits = address < ram_end && needed <= ram_end - address;
     }
     if (!fits) {
-        return refuse(Error::out_of_memory,
-                      "the kernel needs %llu MiB of RAM from %llu MiB on and the guest's ends at %llu MiB: give it "
-                      "more memory (--memory)",
-                      mebibytes(needed), mebibytes(address), mebibytes(ram_end));
+        return refuse_image(
+            Error::out_of_memory,
+            "the kernel needs %llu MiB of RAM from %llu MiB on and the guest's ends at %llu MiB: give it "
+            "more memory (--memory)",
+            mebibytes(needed), mebibytes(address), mebibytes(ram_end));
     }
     plan.kernel_address = address;
     plan.kernel_end = align_up(address + needed, page_size);
@@ -159,10 +151,11 @@ Result<void, LoadError> place_initrd(Plan& plan, ImageSource* initrd, u64 ram_en
         plan.initrd_address = align_down(end - plan.initrd_bytes, page_size);
     }
     if (plan.initrd_bytes > end || plan.initrd_address < plan.kernel_end) {
-        return refuse(Error::out_of_memory,
-                      "the initial RAM disk (%llu MiB) does not fit between the kernel's end at %llu MiB and %llu MiB: "
-                      "make it smaller or give the guest more memory (--memory)",
-                      mebibytes(plan.initrd_bytes), mebibytes(plan.kernel_end), mebibytes(end));
+        return refuse_image(
+            Error::out_of_memory,
+            "the initial RAM disk (%llu MiB) does not fit between the kernel's end at %llu MiB and %llu MiB: "
+            "make it smaller or give the guest more memory (--memory)",
+            mebibytes(plan.initrd_bytes), mebibytes(plan.kernel_end), mebibytes(end));
     }
     return {};
 }
@@ -171,13 +164,14 @@ Result<Plan, LoadError> make_plan(const GuestMemory& memory, const LinuxImage& i
     Plan plan = TRY(check_header(image.kernel));
     u64 limit = std::min<u64>(plan.header.command_line_bytes_max, command_line_bytes_limit - 1);
     if (image.command_line.size() > limit) {
-        return refuse(Error::invalid_argument,
-                      "the kernel command line has %llu bytes; this kernel takes %llu: shorten it (--append)",
-                      static_cast<unsigned long long>(image.command_line.size()),
-                      static_cast<unsigned long long>(limit));
+        return refuse_image(Error::invalid_argument,
+                            "the kernel command line has %llu bytes; this kernel takes %llu: shorten it (--append)",
+                            static_cast<unsigned long long>(image.command_line.size()),
+                            static_cast<unsigned long long>(limit));
     }
     if (image.command_line.find('\0') != std::string_view::npos) {
-        return refuse(Error::invalid_argument, "the kernel command line contains a zero byte: remove it (--append)");
+        return refuse_image(Error::invalid_argument,
+                            "the kernel command line contains a zero byte: remove it (--append)");
     }
     u64 ram_end = TRY(low_ram_end(memory));
     TRY(place_kernel(plan, ram_end));
@@ -261,24 +255,15 @@ LinuxStart initial_state(const Plan& plan) {
 
 }  // namespace
 
-Result<void> MemoryImage::read(u64 offset_bytes, std::span<std::byte> into) {
-    if (offset_bytes > bytes_.size() || into.size() > bytes_.size() - offset_bytes) {
-        return fail(Error::out_of_range);
-    }
-    // The image may lie in guest memory itself, and overlap its place.
-    std::memmove(into.data(), bytes_.data() + offset_bytes, into.size());
-    return {};
-}
-
 Result<LinuxStart, LoadError> load_linux(const GuestMemory& memory, const LinuxImage& image) {
     Plan plan = TRY(make_plan(memory, image));
     if (plan.initrd_bytes != 0) {
         if (!image.initrd->read(0, at(memory, plan.initrd_address, plan.initrd_bytes)).has_value()) {
-            return refuse(Error::device_error, "the initial RAM disk cannot be read");
+            return refuse_image(Error::device_error, "the initial RAM disk cannot be read");
         }
     }
     if (!image.kernel.read(plan.payload_offset, at(memory, plan.kernel_address, plan.payload_bytes)).has_value()) {
-        return refuse(Error::device_error, "the kernel cannot be read");
+        return refuse_image(Error::device_error, "the kernel cannot be read");
     }
     write_zero_page(memory, plan, image);
     write_command_line(memory, image.command_line);

@@ -4,41 +4,13 @@
 // Source: Linux Documentation/arch/x86/boot.rst and zero-page.rst.
 #pragma once
 
-#include <span>
 #include <string_view>
 
-#include "kernel/base/result.hpp"
+#include "kernel/guest/loader/image_source.hpp"
 #include "kernel/guest/memory.hpp"
 #include "kernel/spec/tlfs.hpp"
 
 namespace undercroft {
-
-/// Why a kernel was not loaded: `code`, and a sentence for whoever started the machine that says what to do about it.
-struct LoadError {
-    Error code = Error::malformed;
-    char text[200] = {};
-};
-
-/// Where a kernel or an initial RAM disk comes from: a file of firmware configuration, or memory. Read once, straight
-/// to where it belongs.
-class ImageSource {
-public:
-    virtual ~ImageSource() = default;
-    virtual u64 size_bytes() = 0;
-    /// Fills `into`, which may be guest memory, from `offset_bytes`; the loader stays within `size_bytes`.
-    virtual Result<void> read(u64 offset_bytes, std::span<std::byte> into) = 0;
-};
-
-/// An image that lies in memory of ours.
-class MemoryImage : public ImageSource {
-public:
-    explicit MemoryImage(std::span<const std::byte> bytes) : bytes_(bytes) {}
-    u64 size_bytes() override { return bytes_.size(); }
-    Result<void> read(u64 offset_bytes, std::span<std::byte> into) override;
-
-private:
-    std::span<const std::byte> bytes_;
-};
 
 struct LinuxImage {
     ImageSource& kernel;

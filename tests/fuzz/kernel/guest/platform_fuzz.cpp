@@ -2,6 +2,7 @@
 // costs a bounded number of timer events.
 #include <cstdlib>
 #include <memory>
+#include <vector>
 
 #include "hostsim/platform/virtual_platform.hpp"
 #include "kernel/guest/platform.hpp"
@@ -49,9 +50,9 @@ struct AnyFunction : PciFunction {
     }
 };
 
-constexpr u16 ports[] = {0x20,  0x21,  0xA0,  0xA1,  0x4D0, 0x40,  0x41,  0x42,  0x43,  0x61,  0x70,
-                         0x71,  0x60,  0x64,  0x80,  0x92,  0x3F8, 0x3F9, 0x3FA, 0x3FB, 0x3FC, 0x3FD,
-                         0x3FE, 0x3FF, 0x600, 0x602, 0x604, 0x608, 0xCF8, 0xCF9, 0xCFC, 0xC000};
+constexpr u16 ports[] = {0x20,  0x21,  0xA0,  0xA1,  0x4D0, 0x40,  0x41,  0x42,   0x43,  0x61,  0x70,  0x71,
+                         0x60,  0x64,  0x80,  0x92,  0x3F8, 0x3F9, 0x3FA, 0x3FB,  0x3FC, 0x3FD, 0x3FE, 0x3FF,
+                         0x600, 0x602, 0x604, 0x608, 0xCF8, 0xCF9, 0xCFC, 0xC000, 0x510, 0x511};
 
 void pass(VirtualTimePlatform& time, Executor& executor, u64 duration_ns) {
     u64 end = time.now_ns() + duration_ns;
@@ -122,6 +123,7 @@ extern "C" int LLVMFuzzerTestOneInput(const unsigned char* data, std::size_t siz
     using namespace undercroft;
     fuzz::Input input(data, size);
     static GuestMemoryRange range{0, ram_bytes, ram};
+    static const std::vector<std::byte> firmware_code(64 * kib, std::byte{0x90});
     static GuestMemory memory = *GuestMemory::create({&range, 1});
     VirtualTimePlatform time;
     Executor executor(time);
@@ -134,6 +136,8 @@ extern "C" int LLVMFuzzerTestOneInput(const unsigned char* data, std::size_t siz
     ASSERT(platform.has_value());
     ASSERT((*platform)->pci().attach(2, 0, function).has_value());
     ASSERT((*platform)->build_acpi().has_value());
+    MemoryImage firmware(firmware_code);
+    ASSERT((*platform)->load_firmware(firmware, "/pci@i0cf8/disk@2").has_value());
     while (!input.is_empty()) {
         step(input, **platform, around, time, executor);
     }

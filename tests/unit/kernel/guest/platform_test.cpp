@@ -72,6 +72,82 @@ TEST_CASE("ACPI tables are where a scan finds them") {
     CHECK(std::memcmp(machine.memory.at(0xE0000), "RSD PTR ", 8) == 0);
 }
 
+/// A file of the guest's firmware configuration, read as firmware does.
+std::vector<u8> firmware_file(GuestBus& bus, const std::string& name) {
+    auto take = [&](usize count) {
+        std::vector<u8> bytes(count);
+        for (u8& byte : bytes) {
+            byte = in8(bus, 0x511);
+        }
+        return bytes;
+    };
+    bus.write_port(0x510, AccessSize::word, 0x19);
+    u8 files = take(4)[3];
+    for (u8 i = 0; i < files; ++i) {
+        std::vector<u8> entry = take(64);
+        if (name == reinterpret_cast<const char*>(&entry[8])) {
+            bus.write_port(0x510, AccessSize::word, entry[5]);
+            return take(static_cast<usize>(entry[2]) << 8 | entry[3]);
+        }
+    }
+    return {};
+}
+
+TEST_CASE("firmware finds memory, processors, ACPI's root pointer, its console and the order of disks") {
+    Machine machine;
+    auto platform = GuestPlatform::create(machine.config());
+    std::vector<std::byte> code(64 * kib, std::byte{0x90});
+    code[64 * kib - 16] = std::byte{0xEA};
+    MemoryImage image(code);
+    auto start = (*platform)->load_firmware(image, "/pci@i0cf8/disk@2\n/pci@i0cf8/disk@3");
+    REQUIRE(start);
+    CHECK(start->rip == 0xFFF0);
+    GuestBus& bus = (*platform)->bus();
+    std::vector<u8> order = firmware_file(bus, "bootorder");
+    CHECK(std::string(order.begin(), order.end()) == std::string("/pci@i0cf8/disk@2\n/pci@i0cf8/disk@3\0", 36));
+    CHECK(firmware_file(bus, "etc/sercon-port") == std::vector<u8>{0xF8, 3, 0, 0, 0, 0, 0, 0});
+    // RAM, and behind it what is reserved for the tables: 20 bytes an entry.
+    std::vector<u8> map = firmware_file(bus, "etc/e820");
+    REQUIRE(map.size() == 40);
+    constexpr u32 tables = 16 * mib - 128 * kib;
+    auto word = [&](usize at) {
+        return u32{map[at]} | u32{map[at + 1]} << 8 | u32{map[at + 2]} << 16 | u32{map[at + 3]} << 24;
+    };
+    CHECK(word(0) == 0);
+    CHECK(word(8) == tables);
+    CHECK(word(16) == 1);
+    CHECK(word(20) == tables);
+    CHECK(word(28) == 128 * kib);
+    CHECK(word(36) == 2);
+    // The root pointer that firmware copies below 1 MiB is the one in front of the tables.
+    std::vector<u8> root_pointer = firmware_file(bus, "etc/acpi/rsdp");
+    REQUIRE(root_pointer.size() == 36);
+    CHECK(std::memcmp(root_pointer.data(), machine.memory.at(tables), 36) == 0);
+    CHECK(std::memcmp(root_pointer.data(), "RSD PTR ", 8) == 0);
+    u32 rsdt = 0;
+    std::memcpy(&rsdt, &root_pointer[16], sizeof(rsdt));
+    CHECK(std::memcmp(machine.memory.at(rsdt), "RSDT", 4) == 0);
+    std::vector<u8> commands = firmware_file(bus, "etc/table-loader");
+    REQUIRE(commands.size() == 128);
+    CHECK(commands[0] == 1);
+    CHECK(std::string(reinterpret_cast<const char*>(&commands[4])) == "etc/acpi/rsdp");
+    CHECK(commands[60] == 16);
+    CHECK(commands[64] == 2);
+    out8(bus, 0x70, 0x5F);
+    CHECK(in8(bus, 0x71) == 1);  // processors less one
+}
+
+TEST_CASE("firmware is refused where the machine has no room for its tables") {
+    Machine machine;
+    TestMemory little(mib + 64 * kib);
+    auto platform = GuestPlatform::create({little.guest(), machine.time.executor(), machine.messages, machine.external,
+                                           machine.power, machine.wall, machine.console, machine.apic_ids});
+    REQUIRE(platform);
+    std::vector<std::byte> code(64 * kib, std::byte{0x90});
+    MemoryImage image(code);
+    CHECK((*platform)->load_firmware(image, "").error().code == Error::out_of_memory);
+}
+
 TEST_CASE("memory and processors that make no machine are refused") {
     Machine machine;
     GuestPlatformConfig config = machine.config();

@@ -183,6 +183,15 @@ TEST_CASE_METHOD(Fixture, "the 8259 is asked only when the processor can take it
     registers().rflags = 0x002;
     intercepts.before_guest(processor);
     CHECK(events.external);
+    // The monitor is asked to say when that is, once.
+    CHECK(calls.back() == static_cast<u16>(tlfs::CallCode::set_vp_registers));
+    usize asked = calls.size();
+    intercepts.before_guest(processor);
+    CHECK(calls.size() == asked);
+    deliver(tlfs::MessageType::interruption_deliverable, tlfs::InterruptionDeliverable{});
+    intercepts.before_guest(processor);
+    CHECK(calls.back() == static_cast<u16>(tlfs::CallCode::set_vp_registers));
+    CHECK(calls.size() > asked);
     registers().rflags = 0x202;
     register_value = 0x1'0700;
     intercepts.before_guest(processor);

@@ -77,6 +77,24 @@ TEST_CASE("PCI: configuration mechanism 1 is found, with an i440FX and a PIIX3 b
     CHECK(host.bus.read_port(0xCFC, AccessSize::dword) == 0xFFFF'FFFF);
 }
 
+TEST_CASE("PCI: the bridges hold what firmware writes of memory attributes and interrupt routes, and nothing else") {
+    Host host;
+    CHECK(host.read(0, 0x2C) == 0x1100'1AF4);  // by which firmware made for QEMU knows the machine
+    CHECK(host.read(0, 0x58) == 0);
+    host.write(0, 0x59, 0x30, AccessSize::byte);
+    host.write(0, 0x5C, 0x3333'3333);
+    CHECK(host.read(0, 0x58) == 0x3000);
+    CHECK(host.read(0, 0x5F, AccessSize::byte) == 0x33);
+    CHECK(host.read(1, 0x60) == 0x8080'8080);
+    host.write(1, 0x62, 11, AccessSize::byte);
+    CHECK(host.read(1, 0x60) == 0x800B'8080);
+    for (unsigned offset : {0x00, 0x08, 0x2C, 0x30, 0x40, 0x50, 0x54, 0x68, 0xFC}) {
+        u32 before = host.read(0, offset);
+        host.write(0, offset, ~before);
+        CHECK(host.read(0, offset) == before);
+    }
+}
+
 TEST_CASE("PCI: sizing a base address register gives its size and kind") {
     Host host;
     TestFunction function;
