@@ -8,6 +8,9 @@
 #include "kernel/crypto/wipe.hpp"
 #include "storage/backends/nvme_disk.hpp"
 #include "storage/frontends/virtio/block_device.hpp"
+#include "storage/frontends/virtio/scsi_device.hpp"
+#include "storage/scsi/block_unit.hpp"
+#include "storage/scsi/optical_unit.hpp"
 
 namespace undercroft::paravisor {
 
@@ -24,11 +27,6 @@ constexpr usize virtio_queues_max = 16;  // of one virtio block device; one a pr
     }
     log_error("configuration: refused, %zu errors; no disk was touched", errors.size());
     hypercalls::platform_exit(ExitStatus::configuration_refused);
-}
-
-bool is_shown(StorageProtocol protocol) {
-    return protocol == StorageProtocol::nvme || protocol == StorageProtocol::virtio_block ||
-           protocol == StorageProtocol::ide || protocol == StorageProtocol::floppy;
 }
 
 [[noreturn]] void refuse_late(const ConfigError& error) {
@@ -136,12 +134,6 @@ void Disks::configure(const FirmwareConfig& firmware) {
     }
     keys_.load(configuration_, firmware);
     ConfigErrors errors = check_pipelines(configuration_, *this);
-    for (const StorageControllerConfig& controller : configuration_.storage_controllers) {
-        if (!is_shown(controller.protocol)) {
-            errors.push_back(
-                {controller.path + ".protocol", "this image shows its guest NVME, VIRTIO_BLK, IDE and FLOPPY only"});
-        }
-    }
     if (!errors.empty()) {
         refuse(errors);
     }
@@ -170,8 +162,14 @@ Task<void> Disks::open(GuestMachine& machine) {
 
 Task<Result<PciFunction*, ConfigError>> Disks::make_controller(const StorageControllerConfig& config,
                                                                GuestMachine& machine) {
-    return config.protocol == StorageProtocol::virtio_block ? make_virtio_block(config, machine)
-                                                            : make_nvme(config, machine);
+    switch (config.protocol) {
+    case StorageProtocol::virtio_block:
+        return make_virtio_block(config, machine);
+    case StorageProtocol::scsi:
+        return make_virtio_scsi(config, machine);
+    default:
+        return make_nvme(config, machine);
+    }
 }
 
 Task<Result<Disk, ConfigError>> Disks::open_lun(const LunConfig& lun) {
@@ -252,6 +250,41 @@ Task<Result<PciFunction*, ConfigError>> Disks::make_virtio_block(const StorageCo
                         .messages = machine.messages(),
                         .executors = executors_,
                         .device = std::make_unique<virtio::BlockDevice>(std::move(disk), std::move(identity))}),
+                   virtio_controllers_, config.path);
+}
+
+Task<Result<std::shared_ptr<scsi::LogicalUnit>, ConfigError>> Disks::open_unit(const LunConfig& lun) {
+    scsi::UnitIdentity identity{.serial = lun.serial_number.empty() ? lun.device_id : lun.serial_number};
+    identity.product = lun.is_dvd ? "Virtual DVD-ROM" : identity.product;
+    identity.vendor = lun.vendor_id.empty() ? identity.vendor : lun.vendor_id;
+    identity.product = lun.product_id.empty() ? identity.product : lun.product_id;
+    identity.revision = lun.product_revision_level.empty() ? identity.revision : lun.product_revision_level;
+    std::optional<Disk> disk;
+    if (!std::holds_alternative<EmptyDriveConfig>(lun.disk.kind)) {
+        disk = CO_TRY(co_await open_lun(lun));
+    }
+    if (!lun.is_dvd) {
+        co_return std::make_shared<scsi::BlockUnit>(scsi::BlockUnitConfig{.disk = *disk, .identity = identity});
+    }
+    if (disk && !scsi::OpticalUnit::is_medium(*disk)) {
+        co_return std::unexpected(ConfigError{lun.path, "a DVD has sectors of at most 2048 bytes"});
+    }
+    co_return std::make_shared<scsi::OpticalUnit>(
+        scsi::OpticalUnitConfig{.medium = std::move(disk), .identity = identity});
+}
+
+Task<Result<PciFunction*, ConfigError>> Disks::make_virtio_scsi(const StorageControllerConfig& config,
+                                                                GuestMachine& machine) {
+    auto device =
+        std::make_unique<virtio::ScsiDevice>(static_cast<u16>(std::min<usize>(executors_.size(), virtio_queues_max)));
+    for (const LunConfig& lun : config.luns) {
+        std::shared_ptr<scsi::LogicalUnit> unit = CO_TRY(co_await open_unit(lun));
+        ASSERT(device->target().add(lun.location, std::move(unit)).has_value());
+    }
+    co_return keep(virtio::PciController::create({.memory = machine.memory(),
+                                                  .messages = machine.messages(),
+                                                  .executors = executors_,
+                                                  .device = std::move(device)}),
                    virtio_controllers_, config.path);
 }
 

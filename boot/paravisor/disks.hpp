@@ -15,6 +15,7 @@
 #include "storage/frontends/nvme/controller.hpp"
 #include "storage/frontends/virtio/pci_controller.hpp"
 #include "storage/inspect/disks.hpp"
+#include "storage/scsi/logical_unit.hpp"
 
 namespace undercroft::paravisor {
 
@@ -95,6 +96,9 @@ private:
     Task<Result<PciFunction*, ConfigError>> make_nvme(const StorageControllerConfig& config, GuestMachine& machine);
     Task<Result<PciFunction*, ConfigError>> make_virtio_block(const StorageControllerConfig& config,
                                                               GuestMachine& machine);
+    Task<Result<PciFunction*, ConfigError>> make_virtio_scsi(const StorageControllerConfig& config,
+                                                             GuestMachine& machine);
+    Task<Result<std::shared_ptr<scsi::LogicalUnit>, ConfigError>> open_unit(const LunConfig& lun);
     Task<Result<Disk, ConfigError>> open_lun(const LunConfig& lun);
     // legacy_disks.cpp: what has had its ports and interrupts since before PCI.
     Task<Result<void, ConfigError>> add_dvd(ide::Controller& controller, const LunConfig& lun,
