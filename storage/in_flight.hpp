@@ -103,6 +103,12 @@ public:
         }
         return flight != nullptr;
     }
+    /// How many there are.
+    usize count() const {
+        usize flights = 0;
+        (void)has([&](const InFlight&) { return ++flights == 0; });
+        return flights;
+    }
     /// Runs `change()` under the lock.
     template <typename Change>
     void locked(Change&& change) {

@@ -211,6 +211,39 @@ DiskResult<void> ReservationRegistry::preempt_now(const ReservationHostId& host,
     return {};
 }
 
+DiskResult<void> ReservationRegistry::move_now(const ReservationHostId& host, const MoveRequest& request) {
+    if (!is_registered(host, request.key)) {
+        return fail(DiskError::reservation_conflict);
+    }
+    auto is_at = [&](const ReservationHostId& other) {
+        return std::equal(request.to.begin(), request.to.end(), other.begin());
+    };
+    if (request.new_key == 0 || is_at(host) || (request.persist_through_power_loss && store_ == nullptr)) {
+        return fail(DiskError::invalid_input);
+    }
+    if (!find(host)->is_holder || is_held_by_all(state_.type)) {
+        return fail(DiskError::reservation_conflict);
+    }
+    auto* end = state_.registrants.begin() + state_.registrant_count;
+    auto* heir = std::find_if(state_.registrants.begin(), end, [&](const Registrant& one) { return is_at(one.host); });
+    if (heir == end) {
+        if (state_.registrant_count == ReservationState::registrants_max) {
+            return fail(DiskError::io);
+        }
+        *heir = {};
+        std::copy(request.to.begin(), request.to.end(), heir->host.begin());
+        ++state_.registrant_count;
+    }
+    heir->key = request.new_key;
+    hold(*heir, state_.type);
+    if (request.unregister) {
+        remove(static_cast<usize>(find(host) - state_.registrants.data()));
+    }
+    state_.persists_through_power_loss = request.persist_through_power_loss;
+    changed(true);
+    return {};
+}
+
 Task<DiskResult<void>> ReservationRegistry::save(ReservationState state, CancelToken cancel) {
     if (store_ == nullptr) {
         return Task<DiskResult<void>>::ready({});
@@ -250,6 +283,10 @@ Task<DiskResult<void>> ReservationRegistry::release(ReservationHostId host, Rese
 
 Task<DiskResult<void>> ReservationRegistry::clear(ReservationHostId host, ReservationKey key, CancelToken cancel) {
     return save_after([&] { return clear_now(host, key); }, cancel);
+}
+
+Task<DiskResult<void>> ReservationRegistry::move(ReservationHostId host, MoveRequest request, CancelToken cancel) {
+    return save_after([&] { return move_now(host, request); }, cancel);
 }
 
 Task<DiskResult<void>> ReservationRegistry::preempt(ReservationHostId host, ReservationKey key, ReservationKey victim,

@@ -65,6 +65,7 @@ public:
     Task<DiskResult<void>> clear(ReservationHostId host, ReservationKey key, CancelToken cancel);
     Task<DiskResult<void>> preempt(ReservationHostId host, ReservationKey key, ReservationKey victim,
                                    ReservationType type, AbortTasks abort, CancelToken cancel);
+    Task<DiskResult<void>> move(ReservationHostId host, MoveRequest request, CancelToken cancel);
 
     /// An operation of `host`, for `admit`.
     static InFlight flight_of(const ReservationHostId& host, CancelToken callers);
@@ -88,6 +89,7 @@ private:
     DiskResult<void> clear_now(const ReservationHostId& host, ReservationKey key);
     DiskResult<void> preempt_now(const ReservationHostId& host, ReservationKey key, ReservationKey victim,
                                  ReservationType type, AbortTasks abort);
+    DiskResult<void> move_now(const ReservationHostId& host, const MoveRequest& request);
     usize remove_others(const ReservationHostId& host, ReservationKey victim, AbortTasks abort);
     static std::array<u64, 2> words_of(const ReservationHostId& host);
     template <typename Change>

@@ -4,8 +4,8 @@
 // physical device.
 //
 // A `Disk` is one host's way to the medium (SCSI: one I_T nexus; NVMe: one host identifier), and so is the
-// `PersistentReservations` that it hands out: every call speaks for that host. Leaves out SCSI's SPEC_I_PT, ALL_TG_PT
-// and REGISTER AND MOVE.
+// `PersistentReservations` that it hands out: every call speaks for that host. Leaves out SCSI's SPEC_I_PT and
+// ALL_TG_PT.
 //
 // Errors, beside those of any disk operation:
 // - `reservation_conflict`: the key given is not this host's, or the state forbids it.
@@ -73,6 +73,20 @@ struct RegisterRequest {
     std::optional<bool> persist_through_power_loss = std::nullopt;
 };
 
+/// The half of a `ReservationHostId` by which initiators name each other: a SAS address in a TransportID.
+using ReservationAddress = std::array<std::byte, 8>;
+
+/// REGISTER AND MOVE (SPC-4 5.13.8).
+struct MoveRequest {
+    ReservationKey key = 0;  ///< this host's
+    /// That the host at `to` gets, which need not be registered yet. An address that no registrant has is that of a host
+    /// whose identifier is the address and zeros.
+    ReservationKey new_key = 0;
+    ReservationAddress to = {};
+    bool unregister = false;  ///< this host, once its reservation is the other's
+    bool persist_through_power_loss = false;
+};
+
 struct Registrant {
     ReservationHostId host;
     ReservationKey key;
@@ -131,6 +145,9 @@ public:
     /// `aborted_by_preempt`, and all have ended when this does.
     virtual Task<DiskResult<void>> preempt(ReservationKey key, ReservationKey victim, ReservationType type,
                                            AbortTasks abort, CancelToken cancel) = 0;
+    /// Registers another host and hands it this one's reservation, which not all registrants hold. `invalid_input`: to
+    /// itself, or under no key.
+    virtual Task<DiskResult<void>> move(MoveRequest request, CancelToken cancel) = 0;
     /// Fills the first of `registrants`, in the order of registration.
     virtual Task<DiskResult<ReservationReport>> report(std::span<Registrant> registrants, CancelToken cancel) = 0;
 };

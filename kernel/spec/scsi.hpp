@@ -36,6 +36,7 @@ enum class AdditionalSense : u16 {
     none = 0x0000,
     becoming_ready = 0x0401,
     initializing_command_required = 0x0402,
+    sanitize_in_progress = 0x041b,
     write_fault = 0x0c00,
     guard_check_failed = 0x1001,
     application_tag_check_failed = 0x1002,
@@ -63,6 +64,7 @@ enum class AdditionalSense : u16 {
     capacity_changed = 0x2a09,
     command_sequence_error = 0x2c00,
     cannot_read_incompatible_medium = 0x3002,
+    sanitize_failed = 0x3103,
     command_timeout_during_processing = 0x2e02,
     commands_cleared_by_another_initiator = 0x2f00,
     saving_parameters_not_supported = 0x3900,
@@ -149,6 +151,10 @@ inline constexpr u8 service_clear = 3;
 inline constexpr u8 service_preempt = 4;
 inline constexpr u8 service_preempt_and_abort = 5;
 inline constexpr u8 service_register_and_ignore = 6;
+inline constexpr u8 service_register_and_move = 7;
+inline constexpr u8 service_overwrite = 0x01;  ///< SANITIZE, SBC-3 table 81
+inline constexpr u8 service_block_erase = 0x02;
+inline constexpr u8 service_exit_failure_mode = 0x1f;
 inline constexpr u8 service_report_supported_opcodes = 0x0c;
 inline constexpr u8 service_report_supported_task_management = 0x0d;
 
@@ -158,9 +164,11 @@ enum class DeviceType : u8 { block = 0x00, optical = 0x05, well_known = 0x1e, no
 inline constexpr u32 cdb_bytes_max = 16;  ///< of those this tree knows
 
 /// Bits that several CDBs share; which byte they are in is beside them.
-inline constexpr u8 cdb_force_unit_access = 1U << 3;  ///< FUA, byte 1 of READ and WRITE 10, 12, 16
-inline constexpr u8 cdb_immediate = 1U << 0;          ///< IMMED, byte 1 of START STOP UNIT
-inline constexpr u8 cdb_unmap = 1U << 3;              ///< UNMAP, byte 1 of WRITE SAME
-inline constexpr u8 cdb_no_data_out = 1U << 0;        ///< NDOB, byte 1 of WRITE SAME (16)
+inline constexpr u8 cdb_force_unit_access = 1U << 3;      ///< FUA, byte 1 of READ and WRITE 10, 12, 16
+inline constexpr u8 cdb_immediate = 1U << 0;              ///< IMMED, byte 1 of START STOP UNIT
+inline constexpr u8 cdb_sanitize_immediate = 1U << 7;     ///< IMMED, byte 1 of SANITIZE
+inline constexpr u8 cdb_sanitize_unrestricted = 1U << 5;  ///< AUSE, byte 1 of SANITIZE
+inline constexpr u8 cdb_unmap = 1U << 3;                  ///< UNMAP, byte 1 of WRITE SAME
+inline constexpr u8 cdb_no_data_out = 1U << 0;            ///< NDOB, byte 1 of WRITE SAME (16)
 
 }  // namespace undercroft::scsi

@@ -115,6 +115,10 @@ Task<DiskResult<void>> ReservationsDisk::preempt(ReservationKey key, Reservation
     return registry_->preempt(host_, key, victim, type, abort, cancel);
 }
 
+Task<DiskResult<void>> ReservationsDisk::move(MoveRequest request, CancelToken cancel) {
+    return registry_->move(host_, request, cancel);
+}
+
 Task<DiskResult<ReservationReport>> ReservationsDisk::report(std::span<Registrant> registrants, CancelToken) {
     ReservationState state = registry_->state();
     ReservationReport report{.generation = state.generation,

@@ -47,6 +47,7 @@ private:
     Task<DiskResult<void>> clear(ReservationKey key, CancelToken cancel) override;
     Task<DiskResult<void>> preempt(ReservationKey key, ReservationKey victim, ReservationType type, AbortTasks abort,
                                    CancelToken cancel) override;
+    Task<DiskResult<void>> move(MoveRequest request, CancelToken cancel) override;
     Task<DiskResult<ReservationReport>> report(std::span<Registrant> registrants, CancelToken cancel) override;
 
     std::shared_ptr<ReservationRegistry> registry_;

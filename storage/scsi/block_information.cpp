@@ -3,6 +3,7 @@
 #include <bit>
 #include <cstring>
 
+#include "kernel/async/task_group.hpp"
 #include "storage/scsi/block_unit.hpp"
 #include "storage/scsi/response.hpp"
 
@@ -56,20 +57,24 @@ BlockUnit::BlockUnit(BlockUnitConfig config)
 }
 
 Task<void> BlockUnit::watch(CancelToken cancel) {
+    TaskGroup sanitizing;
+    sanitizing.spawn(serve_sanitize(cancel));
     u64 known = disk().sector_count();
     while (!cancel.is_cancelled()) {
         DiskResult<u64> changed = co_await disk().wait_for_resize(known, cancel);
         if (!changed) {
-            co_return;  // cancelled, or there will be no other size
+            break;  // cancelled, or there will be no other size
         }
         known = *changed;
         raise(UnitAttention::capacity_changed);
         tell(UnitEvent::capacity_changed);
     }
+    (void)co_await sanitizing.join();  // `cancel` reaches it too
 }
 
 void BlockUnit::reset(UnitAttention why) {
-    set_readiness(AdditionalSense::none);
+    // A sanitize operation goes on (SBC-3 4.11).
+    (void)change_readiness(AdditionalSense::initializing_command_required, AdditionalSense::none);
     LogicalUnit::reset(why);
 }
 
@@ -95,6 +100,8 @@ bool BlockUnit::offers(const Command& command) const {
     case Opcode::persistent_reserve_in:
     case Opcode::persistent_reserve_out:
         return seen_ != nullptr;
+    case Opcode::sanitize:
+        return is_watched_.load(std::memory_order_acquire);
     default:
         return true;
     }
@@ -129,6 +136,7 @@ usize BlockUnit::vital_page(VitalPage page, std::span<std::byte, vital_page_byte
     if (page == VitalPage::block_characteristics) {
         BlockCharacteristics data;
         data.rotation_rate = 1;
+        data.form_factor = 0x40;  // WABEREQ: what was erased can be read
         return put(into, data);
     }
     if (page == VitalPage::provisioning) {

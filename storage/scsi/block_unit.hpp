@@ -1,13 +1,16 @@
 // A direct access block device (SBC-3, with the atomic write of SBC-4) over a `Disk`: its logical blocks are the disk's
 // sectors, and data go between the initiator's memory and the disk without a copy. Leaves out protection information,
-// third party copy, referrals, power conditions and SANITIZE.
+// third party copy, referrals, power conditions and SANITIZE by
+// changing a key: whoever gave the disk its key still has it.
 //
 // COMPARE AND WRITE is one action towards others of its kind on this unit; a plain write of the same blocks at the same
 // time may come between, as it may between any two commands that an initiator has under way.
 #pragma once
 
+#include "storage/disk_size.hpp"
 #include "storage/reservations.hpp"
 #include "storage/scsi/logical_unit.hpp"
+#include "storage/scsi/sanitize.hpp"
 
 namespace undercroft::scsi {
 
@@ -62,10 +65,20 @@ private:
     Task<Completion> unmap(Cdb cdb, const Request& request);
     Task<Completion> synchronize(const Cdb& cdb, const Request& request);
     Task<Completion> format(const Cdb& cdb, const Request& request);
+    Task<Completion> sanitize(Cdb cdb, const Request& request);
+    Task<Completion> start_sanitize(SanitizePlan plan, const Request& request);
+    Completion leave_sanitize_failure(const Request& request);
+    Task<void> serve_sanitize(CancelToken cancel);
+    Task<DiskResult<void>> run_sanitize(CancelToken cancel);
+    Task<DiskResult<void>> sanitize_piece(SectorRange range, CancelToken cancel);
+    Task<DiskResult<void>> wait_for_others(CancelToken cancel);
+    Sense unready_sense(AdditionalSense why_not) const override;
     Task<Completion> start_stop(const Cdb& cdb, const Request& request);
     Task<Completion> lba_status(Cdb cdb, const Request& request);
     Task<Completion> reserve_in(Cdb cdb, const Request& request);
     Task<Completion> reserve_out(Cdb cdb, const Request& request);
+    Task<Completion> register_and_move(Cdb cdb, const Request& request);
+    void note_own_change(u32 nexus);
     Task<Completion> reservation_keys(Cdb cdb, const Request& request);
     Completion reservation_capabilities(const Cdb& cdb, const Request& request) const;
     Completion read_capacity_10(const Request& request) const;
@@ -99,6 +112,17 @@ private:
     std::atomic<bool> write_cache_{true};
     std::atomic<bool> write_protected_;
     std::atomic<bool> comparing_{false};  ///< a COMPARE AND WRITE is under way
+
+    // SANITIZE: the readiness says whether one is under way, or has failed. Who changes that owns the plan; `watch` carries
+    // it out.
+    std::atomic<bool> is_watched_{false};
+    SanitizePlan sanitize_plan_;
+    MemorySegment sanitize_segment_;
+    std::atomic<bool> sanitize_unrestricted_{false};
+    std::atomic<bool> is_sanitize_waited_for_{false};  ///< by a command that is under way itself
+    std::atomic<u16> sanitize_progress_{0};            ///< in 65536ths
+    DiskSize sanitize_begun_{0};  ///< not sizes: numbers of operations, waited for from any executor
+    DiskSize sanitize_ended_{0};
 };
 
 }  // namespace undercroft::scsi

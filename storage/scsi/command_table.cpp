@@ -16,6 +16,7 @@ using CommandFlag::before_reservation;
 using CommandFlag::depends;
 using CommandFlag::needs_medium;
 using CommandFlag::none;
+using CommandFlag::while_sanitizing;
 
 constexpr u8 block = 1;
 constexpr u8 optical = 2;
@@ -24,15 +25,16 @@ constexpr u8 well_known = 4;
 constexpr u8 anywhere = 15;
 constexpr u8 no_action = no_service_action;
 constexpr CommandFlag medium_data = needs_medium | asks_disk;
+constexpr CommandFlag always = before_attention | before_reservation | while_sanitizing;
 
 // {operation code, service action, CDB length, units, flags, {usage of byte 1, 2, ...}}
 constexpr Command table[] = {
     {test_unit_ready, no_action, 6, device | well_known, needs_medium | before_reservation, {}},
-    {request_sense, no_action, 6, anywhere, before_attention | before_reservation, {0x01, 0, 0, 0xff}},
+    {request_sense, no_action, 6, anywhere, always, {0x01, 0, 0, 0xff}},
     {format_unit, no_action, 6, block, asks_disk, {0x3f}},
     {read_6, no_action, 6, block, medium_data, {0x1f, 0xff, 0xff, 0xff}},
     {write_6, no_action, 6, block, medium_data, {0x1f, 0xff, 0xff, 0xff}},
-    {inquiry, no_action, 6, anywhere, before_attention | before_reservation, {0x01, 0xff, 0xff, 0xff}},
+    {inquiry, no_action, 6, anywhere, always, {0x01, 0xff, 0xff, 0xff}},
     {mode_select_6, no_action, 6, block, none, {0x11, 0, 0, 0xff}},
     {reserve_6, no_action, 6, block, none, {}},
     {release_6, no_action, 6, block, before_reservation, {}},
@@ -52,8 +54,16 @@ constexpr Command table[] = {
     {unmap, no_action, 10, block, medium_data | depends, {0, 0, 0, 0, 0, 0, 0xff, 0xff}},
     {read_toc, no_action, 10, optical, needs_medium, {0x02, 0x0f, 0, 0, 0, 0xff, 0xff, 0xff, 0xc0}},
     {get_configuration, no_action, 10, optical, before_attention, {0x03, 0xff, 0xff, 0, 0, 0, 0xff, 0xff}},
+    {sanitize, service_overwrite, 10, block, while_sanitizing | depends, {0xa0, 0, 0, 0, 0, 0, 0xff, 0xff}},
+    {sanitize, service_block_erase, 10, block, while_sanitizing | depends, {0xa0}},
+    {sanitize, service_exit_failure_mode, 10, block, while_sanitizing | depends, {0xa0}},
     {get_event_status_notification, no_action, 10, optical, before_attention, {0x01, 0, 0, 0xff, 0, 0, 0xff, 0xff}},
-    {log_sense, no_action, 10, device, before_reservation, {0, 0xff, 0xff, 0, 0xff, 0xff, 0xff, 0xff}},
+    {log_sense,
+     no_action,
+     10,
+     device,
+     before_reservation | while_sanitizing,
+     {0, 0xff, 0xff, 0, 0xff, 0xff, 0xff, 0xff}},
     {read_disc_information, no_action, 10, optical, needs_medium, {0x07, 0, 0, 0, 0, 0, 0xff, 0xff}},
     {read_track_information, no_action, 10, optical, needs_medium, {0x07, 0xff, 0xff, 0xff, 0xff, 0, 0xff, 0xff}},
     {mode_select_10, no_action, 10, device, none, {0x11, 0, 0, 0, 0, 0, 0xff, 0xff}},
@@ -71,6 +81,7 @@ constexpr Command table[] = {
     {persistent_reserve_out, 4, 10, block, before_reservation | depends, {0, 0xff, 0, 0, 0xff, 0xff, 0xff, 0xff}},
     {persistent_reserve_out, 5, 10, block, before_reservation | depends, {0, 0xff, 0, 0, 0xff, 0xff, 0xff, 0xff}},
     {persistent_reserve_out, 6, 10, block, before_reservation | depends, {0, 0xff, 0, 0, 0xff, 0xff, 0xff, 0xff}},
+    {persistent_reserve_out, 7, 10, block, before_reservation | depends, {0, 0xff, 0, 0, 0xff, 0xff, 0xff, 0xff}},
     {read_16,
      no_action,
      16,
@@ -131,23 +142,18 @@ constexpr Command table[] = {
      block,
      medium_data,
      {0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff}},
-    {report_luns,
-     no_action,
-     12,
-     anywhere,
-     before_attention | before_reservation,
-     {0, 0xff, 0, 0, 0, 0xff, 0xff, 0xff, 0xff}},
+    {report_luns, no_action, 12, anywhere, always, {0, 0xff, 0, 0, 0, 0xff, 0xff, 0xff, 0xff}},
     {maintenance_in,
      service_report_supported_opcodes,
      12,
      device,
-     before_reservation,
+     before_reservation | while_sanitizing,
      {0, 0x87, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff}},
     {maintenance_in,
      service_report_supported_task_management,
      12,
      device,
-     before_reservation,
+     before_reservation | while_sanitizing,
      {0, 0x80, 0, 0, 0, 0xff, 0xff, 0xff, 0xff}},
     {read_12, no_action, 12, device, medium_data, {0x18, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff}},
     {write_12, no_action, 12, block, medium_data, {0x18, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff}},

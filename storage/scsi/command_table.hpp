@@ -43,6 +43,8 @@ enum class CommandFlag : u8 {
     asks_disk = 8,
     /// There where what the unit stands on has it: `LogicalUnit::offers`.
     depends = 16,
+    /// Carried out while the unit is being sanitized, and after that has failed (SBC-3 4.11).
+    while_sanitizing = 32,
 };
 constexpr CommandFlag operator|(CommandFlag one, CommandFlag other) {
     return static_cast<CommandFlag>(static_cast<u8>(one) | static_cast<u8>(other));

@@ -6,6 +6,15 @@
 
 namespace undercroft::scsi {
 
+namespace {
+
+bool is_barred(const Command& command, AdditionalSense why_not) {
+    bool bars_most = why_not == AdditionalSense::sanitize_in_progress || why_not == AdditionalSense::sanitize_failed;
+    return command.has(CommandFlag::needs_medium) || (bars_most && !command.has(CommandFlag::while_sanitizing));
+}
+
+}  // namespace
+
 Task<Completion> LogicalUnit::execute(const Request& request) {
     ASSERT(request.nexus < identity_.nexuses);
     Cdb cdb = read_cdb(request.cdb);
@@ -29,9 +38,9 @@ Task<Completion> LogicalUnit::execute(const Request& request) {
     if (holder != 0 && holder != request.nexus + 1 && !(*command)->has(CommandFlag::before_reservation)) [[unlikely]] {
         return Task<Completion>::ready(failed(request, DiskError::reservation_conflict));
     }
-    if (AdditionalSense why_not = readiness();
-        why_not != AdditionalSense::none && (*command)->has(CommandFlag::needs_medium)) [[unlikely]] {
-        return Task<Completion>::ready(check(request, SenseKey::not_ready, why_not));
+    if (AdditionalSense why_not = readiness(); why_not != AdditionalSense::none && is_barred(**command, why_not))
+        [[unlikely]] {
+        return Task<Completion>::ready(check(request, unready_sense(why_not)));
     }
     if (watches_reservations_ && !(*command)->has(CommandFlag::before_reservation) &&
         !(*command)->has(CommandFlag::asks_disk) && is_kept_out(cdb, request.nexus)) {

@@ -62,6 +62,8 @@ public:
     virtual i32 next_lun(i32 lun) const = 0;
     /// `nexus` has been told of all LUNs: no unit needs to say so.
     virtual void reported(u32 nexus) = 0;
+    /// How many commands of the unit there are under way now.
+    virtual usize commands_of(u32 lun) const = 0;
 };
 
 /// What MODE SENSE says beside the pages.
@@ -135,6 +137,14 @@ protected:
     /// The unit cannot be used for the reason; `none`: it can.
     void set_readiness(AdditionalSense why_not) { readiness_.store(why_not, std::memory_order_release); }
     AdditionalSense readiness() const { return readiness_.load(std::memory_order_acquire); }
+    /// Sets it where it is `from`; returns whether it was.
+    bool change_readiness(AdditionalSense from, AdditionalSense to) {
+        return readiness_.compare_exchange_strong(from, to, std::memory_order_acq_rel);
+    }
+    /// What a command is told that the readiness keeps from being carried out.
+    virtual Sense unready_sense(AdditionalSense why_not) const { return {.key = SenseKey::not_ready, .code = why_not}; }
+    /// Commands under way on this unit now, as far as is known.
+    usize commands_under_way() const { return neighbours_ != nullptr ? neighbours_->commands_of(lun_) : 0; }
     void tell(UnitEvent event) const;
     bool is_removal_prevented() const;
 

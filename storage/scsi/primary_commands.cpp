@@ -162,7 +162,7 @@ Completion LogicalUnit::request_sense(const Cdb& cdb, const Request& request) {
     } else if (std::optional<UnitAttention> attention = nexus.attentions.take()) {
         sense = {.key = SenseKey::unit_attention, .code = sense_of(*attention)};
     } else if (readiness() != AdditionalSense::none) {
-        sense = {.key = SenseKey::not_ready, .code = readiness()};
+        sense = unready_sense(readiness());
     }
     sense.as_descriptors = cdb[1] != 0;
     std::byte data[sense_bytes_max];

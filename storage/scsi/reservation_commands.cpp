@@ -1,6 +1,6 @@
 // PERSISTENT RESERVE IN and OUT (SPC-4 5.13, 6.15, 6.16) over what the disk offers, and what the other initiators are told.
-// Leaves out, as `PersistentReservations` does, REGISTER AND MOVE, SPEC_I_PT and ALL_TG_PT.
-#include <cstring>
+// Leaves out, as `PersistentReservations` does, SPEC_I_PT and ALL_TG_PT.
+#include <algorithm>
 
 #include "storage/reservation_registry.hpp"
 #include "storage/scsi/block_unit.hpp"
@@ -49,21 +49,43 @@ struct CapabilitiesData {
 };
 static_assert(sizeof(CapabilitiesData) == 8 && offsetof(CapabilitiesData, types) == 4);
 
-/// SPC-4 table 236, with a TransportID of SAS (table 506), whose address is the first half of the host's identifier.
+/// A TransportID of SAS (SPC-4 table 506), whose address is that of a host (`ReservationAddress`).
+struct TransportId {
+    u8 protocol = 0x06;  // and the format, in bits 6 and 7
+    u8 reserved[3] = {};
+    ReservationAddress address = {};
+    u8 reserved_too[12] = {};
+};
+static_assert(sizeof(TransportId) == 24 && offsetof(TransportId, reserved_too) == 12);
+constexpr u8 transport_format_and_protocol = 0xcf;
+
+constexpr u16 only_target_port = 1;
+
+/// SPC-4 table 236.
 struct FullStatusDescriptor {
     Be<u64> key = 0;
     u8 reserved[4] = {};
     u8 flags = 0;  // R_HOLDER bit 0
     u8 scope_and_type = 0;
     u8 reserved_too[4] = {};
-    Be<u16> target_port = 1;
-    Be<u32> transport_bytes = 24;
-    u8 protocol = 0x06;
-    u8 reserved_again[3] = {};
-    u8 address[8] = {};
-    u8 reserved_last[12] = {};
+    Be<u16> target_port = only_target_port;
+    Be<u32> transport_bytes = sizeof(TransportId);
+    TransportId transport = {};
 };
-static_assert(sizeof(FullStatusDescriptor) == 48 && offsetof(FullStatusDescriptor, address) == 28);
+static_assert(sizeof(FullStatusDescriptor) == 48 && offsetof(FullStatusDescriptor, transport) == 24);
+
+/// SPC-4 table 245, whose end may be a longer TransportID than ours.
+struct MoveParameters {
+    Be<u64> key = 0;
+    Be<u64> service_action_key = 0;
+    u8 reserved = 0;
+    u8 flags = 0;  // UNREG bit 1, APTPL bit 0
+    Be<u16> target_port = 0;
+    Be<u32> transport_bytes = 0;
+    TransportId transport = {};
+};
+static_assert(sizeof(MoveParameters) == 48 && offsetof(MoveParameters, transport) == 24);
+constexpr u8 unregister_after_move = 0x02;  // UNREG
 
 }  // namespace
 
@@ -171,7 +193,7 @@ Task<Completion> BlockUnit::reservation_keys(Cdb cdb, const Request& request) {
         FullStatusDescriptor status{.key = registrant.key};
         status.flags = registrant.is_holder ? 1 : 0;
         status.scope_and_type = registrant.is_holder ? type : u8{0};
-        std::memcpy(status.address, registrant.host.data(), sizeof(status.address));
+        std::copy_n(registrant.host.begin(), status.transport.address.size(), status.transport.address.begin());
         writer.put_part(status);
     }
     co_return completion_of(request, writer);
@@ -183,6 +205,9 @@ Task<Completion> BlockUnit::reserve_out(Cdb cdb, const Request& request) {
     ReservationType type = reservation_type_of_scsi(type_code).value_or(ReservationType::none);
     if (is_reserved()) {
         co_return failed(request, DiskError::reservation_conflict);
+    }
+    if (action == service_register_and_move) {
+        co_return co_await register_and_move(cdb, request);
     }
     bool uses_type = action == service_reserve || action == service_release || action == service_preempt ||
                      action == service_preempt_and_abort;
@@ -238,12 +263,66 @@ Task<Completion> BlockUnit::reserve_out(Cdb cdb, const Request& request) {
         }
         co_return failed(request, result.error());
     }
-    // What this nexus did is no news to it.
-    SeenReservation& seen = seen_[request.nexus];
-    ReservationStanding now = reservations.standing();
+    note_own_change(request.nexus);
+    co_return succeed(request, sizeof(list));
+}
+
+// What a nexus did itself is no news to it.
+void BlockUnit::note_own_change(u32 nexus) {
+    SeenReservation& seen = seen_[nexus];
+    ReservationStanding now = reservations_of(nexus)->standing();
     seen.is_registered.store(now.is_registered, std::memory_order_relaxed);
     seen.type.store(now.type, std::memory_order_relaxed);
-    co_return succeed(request, sizeof(list));
+}
+
+Task<Completion> BlockUnit::register_and_move(Cdb cdb, const Request& request) {
+    PersistentReservations& reservations = *reservations_of(request.nexus);
+    u32 list_bytes = cdb.be32(5);
+    MoveParameters list;
+    if (list_bytes < sizeof(list)) {
+        co_return check(request, SenseKey::illegal_request, AdditionalSense::parameter_list_length_error);
+    }
+    if (total_bytes(request.data_out) < list_bytes) {
+        co_return overrun(request);
+    }
+    SegmentCursor(request.data_out).copy_out(std::as_writable_bytes(std::span(&list, 1)));
+    bool persists = (list.flags & persist_through_power_loss) != 0;
+    if ((list.flags & ~(persist_through_power_loss | unregister_after_move)) != 0 ||
+        (persists && !reservations.capabilities().persist_through_power_loss)) {
+        co_return refuse_parameter(request, offsetof(MoveParameters, flags));
+    }
+    if (list.target_port != only_target_port) {
+        co_return refuse_parameter(request, offsetof(MoveParameters, target_port));
+    }
+    if (list.transport_bytes != list_bytes - offsetof(MoveParameters, transport)) {
+        co_return refuse_parameter(request, offsetof(MoveParameters, transport_bytes));
+    }
+    if ((list.transport.protocol & transport_format_and_protocol) != TransportId{}.protocol) {
+        co_return refuse_parameter(request, offsetof(MoveParameters, transport));
+    }
+    ReservationStanding before = reservations.standing();
+    if (before.is_registered && before.type == ReservationType::none) {
+        co_return refuse_field(request, 1);  // there is nothing to move (SPC-4 5.13.8)
+    }
+    DiskResult<void> result = co_await reservations.move({.key = list.key,
+                                                          .new_key = list.service_action_key,
+                                                          .to = list.transport.address,
+                                                          .unregister = (list.flags & unregister_after_move) != 0,
+                                                          .persist_through_power_loss = persists},
+                                                         request.cancel);
+    if (!result && result.error() == DiskError::io) {
+        co_return check(request, SenseKey::illegal_request, AdditionalSense::insufficient_registration_resources);
+    }
+    if (!result && result.error() == DiskError::invalid_input) {
+        bool has_key = list.service_action_key != 0;
+        co_return refuse_parameter(request, has_key ? offsetof(MoveParameters, transport)
+                                                    : offsetof(MoveParameters, service_action_key));
+    }
+    if (!result) {
+        co_return failed(request, result.error());
+    }
+    note_own_change(request.nexus);
+    co_return succeed(request, list_bytes);
 }
 
 }  // namespace undercroft::scsi

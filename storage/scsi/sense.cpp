@@ -53,11 +53,17 @@ struct KeySpecificDescriptor {
 };
 static_assert(sizeof(KeySpecificDescriptor) == 8 && offsetof(KeySpecificDescriptor, key_specific) == 4);
 
-/// SPC-4 table 34: the field pointer. The bit within the byte is not told.
-void put_field_pointer(const Sense& sense, u8 (&into)[3]) {
-    into[0] = static_cast<u8>(0x80 | (sense.field_is_in_cdb ? 0x40 : 0));
-    into[1] = static_cast<u8>(sense.field_byte >> 8);
-    into[2] = static_cast<u8>(sense.field_byte);
+/// SPC-4 tables 34 and 36: the field pointer, or the progress indication. The bit within the byte is not told. Returns
+/// whether there is either.
+bool put_key_specific(const Sense& sense, u8 (&into)[3]) {
+    if (!sense.names_field && !sense.progress) {
+        return false;
+    }
+    u16 value = sense.names_field ? sense.field_byte : *sense.progress;
+    into[0] = static_cast<u8>(0x80 | (sense.names_field && sense.field_is_in_cdb ? 0x40 : 0));
+    into[1] = static_cast<u8>(value >> 8);
+    into[2] = static_cast<u8>(value);
+    return true;
 }
 
 template <typename T>
@@ -75,9 +81,7 @@ usize encode_fixed(const Sense& sense, std::span<std::byte> into) {
         data.response_code |= 0x80;
         data.information = static_cast<u32>(*sense.information);
     }
-    if (sense.names_field) {
-        put_field_pointer(sense, data.key_specific);
-    }
+    (void)put_key_specific(sense, data.key_specific);
     return append(into, 0, data);
 }
 
@@ -91,9 +95,7 @@ usize encode_descriptors(const Sense& sense, std::span<std::byte> into) {
         part.information = *sense.information;
         used = append(into, used, part);
     }
-    if (sense.names_field) {
-        KeySpecificDescriptor part;
-        put_field_pointer(sense, part.key_specific);
+    if (KeySpecificDescriptor part; put_key_specific(sense, part.key_specific)) {
         used = append(into, used, part);
     }
     data.additional_bytes = static_cast<u8>(used - sizeof(data));

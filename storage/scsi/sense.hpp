@@ -22,6 +22,8 @@ struct Sense {
     bool names_field = false;
     bool field_is_in_cdb = true;  ///< else in the parameter list
     u16 field_byte = 0;
+    /// SENSE KEY SPECIFIC of a NOT READY: how much is done, in 65536ths.
+    std::optional<u16> progress = std::nullopt;
 };
 
 inline constexpr usize fixed_sense_bytes = 18;

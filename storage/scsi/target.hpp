@@ -62,6 +62,9 @@ public:
     /// The unit there now, or null; for those who change it from outside (media).
     std::shared_ptr<LogicalUnit> unit(u32 lun);
 
+    /// What a reset of the transport does to every unit (SAM-5 6.3.2), where no command is under way any more.
+    void reset();
+
     /// Carries out one command. `request` stays valid until the task has ended. `lun` as `decode_lun` gave it.
     Task<Completion> execute(u32 lun, const Request& request);
     /// Ends when the function has taken effect: of commands that it aborts, none completes later (unless `cancel` asked
@@ -76,6 +79,7 @@ private:
     };
     i32 next_lun(i32 lun) const override;
     void reported(u32 nexus) override;
+    usize commands_of(u32 lun) const override;
     void unit_event(u32 lun, UnitEvent event) override;
     void luns_changed(u32 except);
     Slot* slot_of(u32 lun) { return lun < luns_max ? &slots_[lun] : nullptr; }

@@ -179,6 +179,16 @@ void Target::reported(u32 nexus) {
     }
 }
 
+usize Target::commands_of(u32 lun) const { return lun < luns_max ? slots_[lun].tasks.count() : 0; }
+
+void Target::reset() {
+    for (u32 lun = 0; lun < luns_max; ++lun) {
+        if (std::shared_ptr<LogicalUnit> there = unit(lun)) {
+            there->reset(UnitAttention::bus_reset);
+        }
+    }
+}
+
 void Target::luns_changed(u32 except) {
     for (u32 lun = 0; lun < luns_max; ++lun) {
         if (std::shared_ptr<LogicalUnit> there = unit(lun); there != nullptr && lun != except) {

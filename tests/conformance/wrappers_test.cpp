@@ -29,6 +29,7 @@ public:
     Task<DiskResult<void>> preempt(ReservationKey, ReservationKey, ReservationType, AbortTasks, CancelToken) override {
         return answer();
     }
+    Task<DiskResult<void>> move(MoveRequest, CancelToken) override { return answer(); }
     Task<DiskResult<ReservationReport>> report(std::span<Registrant>, CancelToken) override {
         return Task<DiskResult<ReservationReport>>::ready(ReservationReport{});
     }

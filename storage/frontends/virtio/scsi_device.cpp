@@ -97,6 +97,8 @@ void ScsiDevice::reset() {
     accepted_.store(0);
     sense_bytes_.store(scsi_sense_bytes_default);
     cdb_bytes_.store(scsi_cdb_bytes_default);
+    // The next driver is another initiator: what this one reserved, prevented or set is no more.
+    target_.reset();
     SpinlockGuard guard(events_lock_);
     event_count_ = 0;
     events_missed_ = false;

@@ -124,7 +124,7 @@ TEST_CASE("keys that are not the initiator's, and lists that are malformed, are 
     CHECK(cluster.out(0, reserve, 1, 0, write_exclusive) == good);
     CHECK(cluster.out_answer(0, release, 1, 0, exclusive_access).error() == 0x05'26'04);
     CHECK(cluster.send(0, {0x5f, 0, 0, 0, 0, 0, 0, 0, 23, 0}, 0, Bytes(23)).error() == 0x05'1a'00);
-    CHECK(cluster.send(0, {0x5f, 7, 0, 0, 0, 0, 0, 0, 24, 0}, 0, Bytes(24)).error() == 0x05'24'00);
+    CHECK(cluster.send(0, {0x5f, 8, 0, 0, 0, 0, 0, 0, 24, 0}, 0, Bytes(24)).error() == 0x05'24'00);
     BlockRig plain;
     CHECK(plain.host.send({0x5e, 0, 0, 0, 0, 0, 0, 0, 8, 0}, 8).error() == 0x05'20'00);
 }
@@ -161,4 +161,52 @@ TEST_CASE("RESERVE and persistent reservations exclude each other") {
     CHECK(cluster.send(0, {0x17, 0, 0, 0, 0, 0}).status == good);
     CHECK(cluster.out(0, enroll, 0, 1) == good);
     CHECK(cluster.send(0, {0x16, 0, 0, 0, 0, 0}).status == conflict);
+}
+
+TEST_CASE("REGISTER AND MOVE hands the reservation to another host, registered or not, as SPC-4 5.13.8 says") {
+    Cluster cluster;
+    // The host with the first byte `to`; its address is the rest of what READ FULL STATUS shows.
+    auto list = [](u64 key, u64 new_key, u8 to, u8 flags = 0) {
+        Bytes bytes = with(with(Bytes(48), 0, 8, key), 8, 8, new_key);
+        bytes[17] = flags;
+        bytes[19] = 1;
+        bytes[23] = 24;
+        bytes[24] = 0x06;
+        bytes[28] = to;
+        bytes[29] = 0x77;
+        return bytes;
+    };
+    const Bytes cdb{0x5f, 7, 0, 0, 0, 0, 0, 0, 48, 0};
+    CHECK(cluster.send(0, cdb, 0, list(1, 9, 2)).status == conflict);  // not registered
+    CHECK(cluster.out(0, enroll, 0, 1) == good);
+    CHECK(cluster.send(0, cdb, 0, list(1, 9, 2)).error() == 0x05'24'00);  // nothing to move
+    CHECK(cluster.out(0, reserve, 1, 0, write_exclusive) == good);
+    CHECK(cluster.send(0, cdb, 0, list(5, 9, 2)).status == conflict);                        // not its key
+    CHECK(cluster.send(0, cdb, 0, list(1, 0, 2)).error() == 0x05'26'00);                     // under no key
+    CHECK(cluster.send(0, cdb, 0, list(1, 9, 0)).error() == 0x05'26'00);                     // to itself
+    CHECK(cluster.send(0, cdb, 0, list(1, 9, 2, 0x01)).error() == 0x05'26'00);               // APTPL without a store
+    CHECK(cluster.send(0, cdb, 0, with(list(1, 9, 2), 18, 2, 2)).error() == 0x05'26'00);     // no such port
+    CHECK(cluster.send(0, cdb, 0, with(list(1, 9, 2), 24, 1, 0x05)).error() == 0x05'26'00);  // iSCSI
+    CHECK(cluster.send(0, cdb, 0, with(list(1, 9, 2), 20, 4, 23)).error() == 0x05'26'00);
+    CHECK(cluster.send(0, with(cdb, 8, 1, 24), 0, Bytes(24)).error() == 0x05'1a'00);
+    CHECK(cluster.write(2) == conflict);
+    u64 generation = big_endian(cluster.in(0, 0), 0, 4);
+    CHECK(cluster.send(0, cdb, 0, list(1, 9, 2)).status == good);
+    CHECK(big_endian(cluster.in(0, 1), 0, 4) == generation + 1);
+    CHECK(big_endian(cluster.in(0, 1), 8, 8) == 9);
+    CHECK(cluster.in(0, 1).at(21) == write_exclusive);
+    CHECK(cluster.attention(0) == 0);
+    CHECK(cluster.write(2) == good);
+    CHECK(cluster.write(0) == conflict);
+    CHECK(big_endian(cluster.in(0, 0), 4, 4) == 2 * 8);
+    CHECK(cluster.send(0, cdb, 0, list(1, 9, 2)).status == conflict);  // no longer the holder
+    // With UNREG the mover's own registration goes; a host that is registered gets the new key.
+    CHECK(cluster.send(2, cdb, 0, list(9, 0x55, 0, 0x02)).status == good);
+    CHECK(cluster.in(0, 0) == Bytes{0, 0, 0, static_cast<u8>(generation + 2), 0, 0, 0, 8, 0, 0, 0, 0, 0, 0, 0, 0x55});
+    CHECK(cluster.attention(2) == 0);
+    CHECK(cluster.write(0) == good);
+    CHECK(cluster.write(2) == conflict);
+    CHECK(cluster.out(0, release, 0x55, 0, write_exclusive) == good);
+    CHECK(cluster.out(0, reserve, 0x55, 0, exclusive_access_all) == good);
+    CHECK(cluster.send(0, cdb, 0, list(0x55, 9, 2)).status == conflict);
 }

@@ -226,3 +226,21 @@ TEST_CASE("requests that are no requests break their queue", "[virtio]") {
     rig.cancel_events();
     CHECK(rig.error == Error::cancelled);
 }
+
+TEST_CASE("a reset of the device forgets what its driver reserved, prevented and set", "[virtio]") {
+    // The next driver is another one (a kernel after its boot loader): a RESERVE of the last must not keep it out.
+    Rig rig;
+    constexpr u8 good = 0;
+    CHECK(rig.command({0x16, 0, 0, 0, 0, 0}, 0, 0).status == good);  // RESERVE (6)
+    CHECK(rig.command({0x1e, 0, 0, 0, 1, 0}, 0, 0).status == good);  // PREVENT
+    const u8 cache_off[24] = {0, 0, 0, 0, 0x08, 18};
+    std::memcpy(rig.driver.at(data_at), cache_off, sizeof(cache_off));
+    CHECK(rig.command({0x15, 0x10, 0, 0, 24, 0}, 24, 0).status == good);  // MODE SELECT (6)
+    CHECK(rig.command({0x1a, 0x08, 0x08, 0, 255, 0}, 0, 255).status == good);
+    CHECK((*rig.driver.at(data_at + 4 + 2) & std::byte{0x04}) == std::byte{0});
+    rig.device.reset();
+    CHECK(rig.command({0}, 0, 0).status == 2);  // told of the reset
+    CHECK(rig.driver.get<u8>(response_at + sizeof(ScsiCommandResponse) + 12) == 0x29);
+    CHECK(rig.command({0x1a, 0x08, 0x08, 0, 255, 0}, 0, 255).status == good);
+    CHECK((*rig.driver.at(data_at + 4 + 2) & std::byte{0x04}) != std::byte{0});
+}
