@@ -188,6 +188,11 @@ void Disks::describe(inspect::Node& root) const {
             node.child(decimal(index), [&](inspect::Node& below) { nvme_controllers_[index]->describe(below); });
         }
     });
+    root.child("virtio_controllers", [&](inspect::Node& node) {
+        for (usize index = 0; index < virtio_controllers_.size(); ++index) {
+            node.child(decimal(index), [&](inspect::Node& below) { virtio_controllers_[index]->describe(below); });
+        }
+    });
     root.child("disks", [&](inspect::Node& node) {
         for (usize index = 0; index < disks_.size(); ++index) {
             node.child(decimal(index), [&](inspect::Node& one) {

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "kernel/async/task.hpp"
+#include "kernel/inspect/node.hpp"
 #include "kernel/spec/scsi_data.hpp"
 #include "storage/scsi/command_table.hpp"
 #include "storage/scsi/mode_pages.hpp"
@@ -100,6 +101,8 @@ public:
 
     /// Set before the first command, by whoever owns the unit; each may be null.
     void attach(u32 lun, UnitListener* listener, LunList* neighbours);
+    /// Its identity and state, for `inspect`. Any executor.
+    void describe(inspect::Node& node) const;
     const UnitIdentity& identity() const { return identity_; }
     UnitKind kind() const { return kind_; }
 

@@ -60,7 +60,9 @@ public:
     /// Removes all.
     Task<void> close();
     /// The unit there now, or null; for those who change it from outside (media).
-    std::shared_ptr<LogicalUnit> unit(u32 lun);
+    std::shared_ptr<LogicalUnit> unit(u32 lun) const;
+    /// The units, for `inspect`. Any executor.
+    void describe(inspect::Node& node) const;
 
     /// What a reset of the transport does to every unit (SAM-5 6.3.2), where no command is under way any more.
     void reset();
@@ -82,7 +84,7 @@ private:
     usize commands_of(u32 lun) const override;
     void unit_event(u32 lun, UnitEvent event) override;
     void luns_changed(u32 except);
-    Slot* slot_of(u32 lun) { return lun < luns_max ? &slots_[lun] : nullptr; }
+    Slot* slot_of(u32 lun) const { return lun < luns_max ? &slots_[lun] : nullptr; }
     Task<Completion> execute_in(Slot& slot, const Request& request);
     Task<void> abort_in(Slot& slot, TaskManagement function, u32 nexus, u64 tag, CancelToken cancel);
     Task<TaskManagementResponse> reset_all(TaskManagement function, u32 nexus, CancelToken cancel);

@@ -92,7 +92,7 @@ Task<void> Target::close() {
     }
 }
 
-std::shared_ptr<LogicalUnit> Target::unit(u32 lun) {
+std::shared_ptr<LogicalUnit> Target::unit(u32 lun) const {
     std::shared_ptr<LogicalUnit> found;
     if (Slot* slot = slot_of(lun)) {
         slot->tasks.locked([&] { found = slot->unit; });

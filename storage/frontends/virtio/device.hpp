@@ -4,6 +4,7 @@
 
 #include "kernel/async/cancel.hpp"
 #include "kernel/async/task.hpp"
+#include "kernel/inspect/node.hpp"
 #include "storage/frontends/virtio/queue.hpp"
 
 namespace undercroft::virtio {
@@ -49,6 +50,8 @@ public:
     virtual Task<Result<u32>> process(u16 queue, const Chain& chain, CancelToken cancel) = 0;
     /// Tells `listener` of changes until `cancel` asks, on one executor.
     virtual Task<void> watch(ConfigurationListener& listener, CancelToken cancel) = 0;
+    /// What `inspect` shows of it beside its queues. Any executor.
+    virtual void describe(inspect::Node& node) const { (void)node; }
     /// The driver has reset the device: no request runs, none will until the next `accept_features`.
     virtual void reset() {}
 };

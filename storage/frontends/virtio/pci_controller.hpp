@@ -55,6 +55,8 @@ public:
     void write_bar(usize index, u64 offset_bytes, AccessSize size, u64 value) override;
 
     PciCounters counters() const;
+    /// Its numbers, its queues and what the device says of itself, for `inspect`. Any executor.
+    void describe(inspect::Node& node) const;
     const Device& device() const { return *device_; }
 
 private:

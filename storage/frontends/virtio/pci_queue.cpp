@@ -20,7 +20,7 @@ void PciQueue::attach(u16 index, Executor& executor, Device& device, PciQueueOwn
 void PciQueue::activate(const Queue& queue) {
     queue_.emplace(queue);
     group_.emplace();
-    in_flight_ = 0;
+    in_flight_.store(0, std::memory_order_relaxed);
     is_broken_ = is_stalled_ = polling_ = polling_time_up_ = false;
     active_.store(true, std::memory_order_release);
     schedule();  // the driver may have filled it before
@@ -48,7 +48,7 @@ void PciQueue::run() {
     queue_->want_notifications(false);
     // The driver may go on adding from another processor: one ring's worth, then others have their turn.
     for (u32 budget = queue_->size(); budget > 0; --budget) {
-        if (in_flight_ == size_max) {
+        if (in_flight() == size_max) {
             is_stalled_ = true;  // `finish` looks again
             return;
         }
@@ -71,7 +71,7 @@ bool PciQueue::take_one() {
         return false;
     }
     if (*taken) {
-        ++in_flight_;
+        in_flight_.store(in_flight() + 1, std::memory_order_relaxed);  // this executor alone writes it
         requests_.add();
         group_->spawn(request());
     }
@@ -79,7 +79,7 @@ bool PciQueue::take_one() {
 }
 
 bool PciQueue::has_nothing_new() {
-    if (in_flight_ >= polling_requests_min && !polling_time_up_) {
+    if (in_flight() >= polling_requests_min && !polling_time_up_) {
         if (!polling_) {
             polling_ = true;
             watch_completions();
@@ -126,7 +126,7 @@ Task<void> PciQueue::request() {
 }
 
 void PciQueue::finish(const Chain& chain, const Result<u32>& written) {
-    --in_flight_;
+    in_flight_.store(in_flight() - 1, std::memory_order_relaxed);
     if (!is_active()) {
         return;  // the driver has forgotten it
     }

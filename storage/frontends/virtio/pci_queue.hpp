@@ -45,6 +45,8 @@ public:
     u16 vector() const { return vector_.load(std::memory_order_relaxed); }
     u64 requests() const { return requests_.get(); }
     u64 notifications() const { return notifications_.get(); }
+    /// Requests under way.
+    u32 in_flight() const { return in_flight_.load(std::memory_order_relaxed); }
     /// Whether a look, or an interrupt, is on its way.
     bool is_busy() const { return scheduled_.load(std::memory_order_acquire) || notifier_.posted.load(); }
 
@@ -88,7 +90,7 @@ private:
     std::optional<Queue> queue_;
     std::optional<TaskGroup> group_;
     Chain next_;
-    u32 in_flight_ = 0;
+    std::atomic<u32> in_flight_{0};  // read by others
     bool is_broken_ = false;
     bool is_stalled_ = false;  // as many requests under way as there may be
     bool polling_ = false;     // each completion looks; the driver was not asked to call

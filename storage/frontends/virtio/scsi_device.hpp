@@ -37,6 +37,7 @@ public:
     Task<Result<u32>> process(u16 queue, const Chain& chain, CancelToken cancel) override;
     /// Nothing in the configuration changes: what does has events.
     Task<void> watch(ConfigurationListener&, CancelToken) override { co_return; }
+    void describe(inspect::Node& node) const override { target_.describe(node); }
     void reset() override;
 
 private:

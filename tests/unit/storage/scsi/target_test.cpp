@@ -172,3 +172,34 @@ TEST_CASE("task management of a LUN that is not there, and of what does not exis
     CHECK(rig.manage(0, TaskManagement::clear_aca) == TaskManagementResponse::rejected);
     CHECK(rig.manage(0, TaskManagement::abort_task, 5) == TaskManagementResponse::rejected);
 }
+
+TEST_CASE("inspect shows each unit, its state and what it is at") {
+    TargetRig rig;
+    auto value = [&](const char* path) {
+        inspect::Walk walk({.path = path}, 4096);
+        return walk.run([&](inspect::Node& node) { rig.target.describe(node); }).value_or("none");
+    };
+    CHECK(value("units/0/state") == "\"ready\"");
+    CHECK(value("units/3/kind") == "\"block\"");
+    CHECK(value("units/1") == "none");
+    rig.host.settle();
+    CHECK(rig.host.send({0x16, 0, 0, 0, 0, 0}).status == 0);
+    CHECK(rig.host.send({0x1b, 0, 0, 0, 0, 0}).status == 0);
+    CHECK(value("units/0/state") == "\"stopped\"");
+    CHECK(value("units/0/reserved") == "true");
+    {
+        CurrentExecutorScope scope(rig.host.executor);
+        REQUIRE(rig.target.add(5, rig.make(rig.held)));
+    }
+    Initiator slow(rig.target, 5);
+    CHECK(run_blocking(rig.host.executor, slow.send_task(test_unit_ready, 0, {})).status == 2);
+    std::optional<Answer> answer;
+    {
+        CurrentExecutorScope scope(rig.host.executor);
+        detail::run_root(slow.send_task(read_one, 512, {}), answer);
+        rig.host.executor.run_ready();
+    }
+    CHECK(value("units/5/in_flight") == "1");
+    rig.manage(5, TaskManagement::logical_unit_reset);
+    CHECK(value("units/5/in_flight") == "0");
+}

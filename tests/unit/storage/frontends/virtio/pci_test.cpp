@@ -89,6 +89,13 @@ TEST_CASE("requests on two queues are carried out, each with its own interrupt",
             CHECK(rig.driver.get<u8>(PciRig::data_at + 4095) == round + 1);
         }
         CHECK(rig.controller->counters().requests == 80);
+        inspect::Walk walk({.path = "requests"}, 4096);
+        CHECK(walk.run([&](inspect::Node& node) { rig.controller->describe(node); }).value_or("none") == "80");
+        inspect::Walk whole({}, 4096);
+        std::string text = whole.run([&](inspect::Node& node) { rig.controller->describe(node); }).value_or("none");
+        CHECK(text.find("\"device\":\"block\",\"driver_ready\":true") != std::string::npos);
+        CHECK(text.find("\"queues\":{\"0\":{\"active\":true,\"requests\":") != std::string::npos);
+        CHECK(text.find("\"in_flight\":0") != std::string::npos);
         if ((features & feature_event_index) == 0) {
             CHECK(rig.interrupts(1) == 40);
             CHECK(rig.interrupts(2) == 40);
