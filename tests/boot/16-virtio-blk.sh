@@ -4,18 +4,11 @@
 # image decrypts to that file system with software that is not ours.
 . "$(dirname "$0")/support.sh"
 head -c 64 /dev/urandom >"$work/key"
-tree=$root/build/guest/root
-release=$(basename "$tree/lib/modules/"*)
-modules=()
-for module in virtio_pci virtio_blk; do
-    while read -r path; do
-        modules+=(--add "$path=/undercroft/virtio/$(basename "$path")")
-        basename "$path" >>"$work/modules"
-    done < <(/sbin/modprobe -d "$tree" -S "$release" --show-depends "$module" | sed -n 's/^insmod \([^ ]*\).*/\1/p')
-done
+additions=()
+add_modules "$work" virtio_pci virtio_blk
 
-cat >"$work/common" <<'SCRIPT'
-while read -r module; do [ -d "/sys/module/${module%.ko}" ] || insmod "/undercroft/virtio/$module"; done </undercroft/virtio/modules
+echo "$load_added_modules" >"$work/common"
+cat >>"$work/common" <<'SCRIPT'
 tries=0
 until [ -b /dev/vda ] && [ -b /dev/vdb ]; do
     tries=$((tries + 1)); [ $tries -le 100 ] || { echo 'virtio: no disk'; dmesg | tail -n 20; poweroff -f; }
@@ -53,8 +46,7 @@ for part in 1 2 3; do seq $part 7 150000 | cmp - /mnt/part$part || echo "virtio:
 umount /mnt
 SCRIPT
 for script in write check; do
-    "$root/undercroft" initrd --output "$work/initrd.$script" --script "$work/$script" --add "$work/modules=/undercroft/virtio/modules" \
-        "${modules[@]}" >/dev/null || fail 'no initrd'
+    "$root/undercroft" initrd --output "$work/initrd.$script" --script "$work/$script" "${additions[@]}" >/dev/null || fail 'no initrd'
 done
 cat >"$work/config.json" <<'JSON'
 {"version": 1, "storage_controllers": [

@@ -3,17 +3,10 @@
 # image decrypts to that file system with software that is not ours.
 . "$(dirname "$0")/support.sh"
 head -c 64 /dev/urandom >"$work/key"
-tree=$root/build/guest/root
-release=$(basename "$tree/lib/modules/"*)
-modules=()
-for module in virtio_pci virtio_scsi sd_mod sr_mod; do
-    while read -r path; do
-        modules+=(--add "$path=/undercroft/virtio/$(basename "$path")")
-        basename "$path" >>"$work/modules"
-    done < <(/sbin/modprobe -d "$tree" -S "$release" --show-depends "$module" | sed -n 's/^insmod \([^ ]*\).*/\1/p')
-done
-cat >"$work/script" <<'SCRIPT'
-while read -r module; do [ -d "/sys/module/${module%.ko}" ] || insmod "/undercroft/virtio/$module"; done </undercroft/virtio/modules
+additions=()
+add_modules "$work" virtio_pci virtio_scsi sd_mod sr_mod
+echo "$load_added_modules" >"$work/script"
+cat >>"$work/script" <<'SCRIPT'
 tries=0
 until [ -b /dev/sda ] && [ -b /dev/sr0 ] && [ -b /dev/sr1 ]; do
     tries=$((tries + 1)); [ $tries -le 100 ] || { echo 'scsi: no disk'; dmesg | tail -n 20; poweroff -f; }
@@ -28,8 +21,7 @@ seq 1 200000 >/mnt/payload
 sync && umount /mnt
 echo "scsi: $(ls /tmp/ok* | wc -l) of 3 parts, $(dmesg | grep -c 'I/O error, dev sda') errors"
 SCRIPT
-"$root/undercroft" initrd --output "$work/initrd" --script "$work/script" --add "$work/modules=/undercroft/virtio/modules" \
-    "${modules[@]}" >/dev/null || fail 'no initrd'
+"$root/undercroft" initrd --output "$work/initrd" --script "$work/script" "${additions[@]}" >/dev/null || fail 'no initrd'
 cat >"$work/config.json" <<'JSON'
 {"version": 1, "storage_controllers": [
   {"protocol": "NVME", "instance_id": "7a0d6b0c-3a3e-4f4e-9d25-1c3d2f3a4b5c", "luns": [{"location": 1, "disk": "mem:1M"}]},

@@ -15,47 +15,24 @@ cat >"$work/config.json" <<'JSON'
 {"version": 1, "storage_controllers": [{"protocol": "NVME", "instance_id": "7a0d6b0c-3a3e-4f4e-9d25-1c3d2f3a4b5d",
   "luns": [{"location": 1, "disk": "delay:0:crypt:xts-aes-256:demo:nvme:0000:00:03.0/1"}]}]}
 JSON
-: >"$work/console"
-( exec "$root/undercroft" boot --no-build --accel tcg --kernel "$root/build/guest/vmlinuz" --initrd "$work/initrd" --append 'console=ttyS0' \
-    --config "$work/config.json" --nvme "$work/disk" --key "demo=$work/key" --control "$work/control" --console "$work/console" --log "$work/log" \
-    --timeout 240 ) >"$work/launcher" 2>&1 </dev/null &
-launcher=$!
-tries=0
-until grep -q '^inspect: reading' "$work/console"; do
-    sleep 0.2
-    tries=$((tries + 1))
-    if [ "$tries" -ge 600 ] || ! kill -0 "$launcher" 2>/dev/null; then
-        cat "$work/launcher"
-        fail 'the guest does not come up'
-    fi
-done
+start_boot --kernel "$root/build/guest/vmlinuz" --initrd "$work/initrd" --append 'console=ttyS0' --config "$work/config.json" \
+    --nvme "$work/disk" --key "demo=$work/key" --timeout 240
+console_says '^inspect: reading'
 
 status=0
-timeout 120 python3 - "$work/control" <<'PYTHON' || status=$?
-import json, socket, sys, time
-
-def connect():
-    client = socket.socket(socket.AF_UNIX)
-    client.settimeout(60)
-    client.connect(sys.argv[1])
-    return client, client.makefile()
-
-number = 0
-def ask(request):
-    global number
-    number += 1
-    client.sendall(f"\n#{number} {request}\n".encode())
-    while True:
-        line = answers.readline()
-        assert line, "the line ended"
-        if line.startswith(f"#{number} "):
-            return json.loads(line.split(" ", 1)[1])
+timeout 120 python3 - "$work/control" "$root/tests/support" <<'PYTHON' || status=$?
+import socket, sys, time
+sys.path.insert(0, sys.argv[2])
+sys.dont_write_bytecode = True
+from ask_image import ControlLine
 
 # A client that asks and goes away leaves its answer to the next one.
-client, answers = connect()
-client.sendall(b"#77 \n")
-client.close()
-client, answers = connect()
+gone = socket.socket(socket.AF_UNIX)
+gone.connect(sys.argv[1])
+gone.sendall(b"#77 \n")
+gone.close()
+line = ControlLine(sys.argv[1])
+ask = line.ask
 tree = ask("")["value"]
 assert tree["program"] == "image" and tree["uptime_ns"] > 0 and tree["memory"]["total_bytes"] > 1 << 20, tree
 assert tree["physical"]["0000:00:03.0"]["state"] == "running", tree
@@ -76,12 +53,11 @@ while True:
     time.sleep(0.1)
 ask("disks/0/delay/read_delay=0")
 # Nonsense is answered as what it is.
-client.sendall(b"\x00\xff\n" + b"x" * 40 + b"\n")
+line.client.sendall(b"\x00\xff\n" + b"x" * 40 + b"\n")
 assert ask("program")["value"] == "image"
 print("inspect: well")
 PYTHON
-kill "$launcher"
-wait "$launcher"
+end_boot
 [ "$status" -eq 0 ] || fail "the look inside ended with status $status"
 [ -e "$work/control" ] && [ -S "$work/control" ] && fail 'the control socket is left'
 has_not console '^inspect: (a read failed|the guest has the port)'

@@ -7,6 +7,7 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 build=${UNDERCROFT_BUILD:-$root/build/image}
 work=$(mktemp -d "${TMPDIR:-/tmp}/undercroft-check.XXXXXX")
 trap 'rm -rf "$work"' EXIT
+. "$root/tests/support/guest.sh"
 truncate -s 64M "$work/disk"  # for --nvme: checks that run at the same time must not share one
 
 # fail MESSAGE: prints the message and the ends of console and log, and gives up.
@@ -26,6 +27,35 @@ boot() {
     "$root/undercroft" boot --no-build --accel tcg --console "$work/console" --log "$work/log" "$@" >"$work/launcher" 2>&1 </dev/null || status=$?
     [ "$status" -eq "$expected" ] || { cat "$work/launcher"; fail "the launcher ended with status $status instead of $expected"; }
 }
+
+# start_boot [OPTION...]: as `boot`, and goes on at once, with a control line for `look`; `end_boot` ends it, `wait_for_boot` waits for its end.
+start_boot() {
+    : >"$work/console"
+    (exec "$root/undercroft" boot --no-build --accel tcg --console "$work/console" --log "$work/log" --control "$work/control" "$@") \
+        >"$work/launcher" 2>&1 </dev/null &
+    launcher=$!
+}
+end_boot() {
+    kill "$launcher"
+    wait "$launcher"
+}
+wait_for_boot() { wait "$launcher" || { cat "$work/launcher"; fail "the launcher ended with status $?"; }; }
+
+# console_says PATTERN: waits, up to two minutes, until the running guest does.
+console_says() {
+    local tries=0
+    until grep -Eq -- "$1" "$work/console"; do
+        sleep 0.2
+        tries=$((tries + 1))
+        if [ "$tries" -ge 600 ] || ! kill -0 "$launcher" 2>/dev/null; then
+            cat "$work/launcher"
+            fail "the guest never says: $1"
+        fi
+    done
+}
+
+# look REQUEST...: what the running image answers; see tests/support/ask_image.py.
+look() { timeout 60 python3 "$root/tests/support/ask_image.py" "$work/control" "$@" || fail "the image does not answer: $*"; }
 
 # has FILE PATTERN: the file (console or log) has a line that matches.
 has() { grep -Eq -- "$2" "$work/$1" || fail "the $1 lacks: $2"; }

@@ -7,10 +7,11 @@ source "$(dirname "$0")/support.sh"
 
 root=$(cd "$(dirname "$0")/../.." && pwd)
 
-guest_modules virtio_pci virtio_blk
+additions=()
+add_modules "$folder" virtio_pci virtio_blk
 
-cat >"$folder/script" <<'GUEST'
-while read -r module; do [ -d "/sys/module/${module%.ko}" ] || insmod "/undercroft/virtio/$module"; done </undercroft/virtio/modules
+echo "$load_added_modules" >"$folder/script"
+cat >>"$folder/script" <<'GUEST'
 until [ -b /dev/vda ]; do sleep 0.1; done
 stop() { echo "RESULT $*"; dmesg | grep -iE 'vda|virtio' | tail -n 5; poweroff -f; }
 echo "QUEUES $(ls /sys/block/vda/mq | wc -l)"
@@ -41,8 +42,7 @@ echo "SIZE $(cat /sys/block/vda/size)"
 sync
 stop good
 GUEST
-"$root/undercroft" initrd --output "$folder/initrd" --script "$folder/script" --add "$folder/modules=/undercroft/virtio/modules" \
-    "${additions[@]}" >/dev/null 2>&1 || fail 'no initrd'
+"$root/undercroft" initrd --output "$folder/initrd" --script "$folder/script" "${additions[@]}" >/dev/null 2>&1 || fail 'no initrd'
 
 # run_guest packed=on|off SECONDS KILLS
 run_guest() {

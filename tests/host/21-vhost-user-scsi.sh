@@ -1,24 +1,18 @@
 #!/usr/bin/env bash
 # A Linux guest in QEMU on the vhost-user-scsi server: two disks behind Debian's virtio_scsi and sd_mod, data verified under load on several queues;
-# a resize that the guest sees without being told to look; what sg3_utils reads of a disk.
+# a resize that the guest sees without being told to look; what sg3_utils reads of disks, and what errors become.
 set -euo pipefail
 # shellcheck source=tests/host/support.sh
 source "$(dirname "$0")/support.sh"
 
 root=$(cd "$(dirname "$0")/../.." && pwd)
 
-guest_modules virtio_pci virtio_scsi sd_mod sg
-for tool in sg_inq sg_vpd sg_readcap sg_reset; do
-    path=$(command -v "$tool" || true)
-    [[ -n $path ]] || fail "there is no $tool; install sg3-utils"
-    additions+=(--add "$path=/bin/$tool")
-    while read -r library; do
-        additions+=(--add "$library=$library")
-    done < <(ldd "$path" | grep -o '/[^ ]*')
-done
+additions=()
+add_modules "$folder" virtio_pci virtio_scsi sd_mod sg
+add_programs "${scsi_check_programs[@]}"
 
-cat >"$folder/script" <<'GUEST'
-while read -r module; do [ -d "/sys/module/${module%.ko}" ] || insmod "/undercroft/virtio/$module"; done </undercroft/virtio/modules
+echo "$load_added_modules" >"$folder/script"
+cat >>"$folder/script" <<'GUEST'
 stop() { echo "RESULT $*"; dmesg | grep -iE 'sd |scsi|virtio' | tail -n 8; poweroff -f; }
 tries=0
 until [ -b /dev/sda ] && [ -b /dev/sdb ]; do tries=$((tries + 1)); [ $tries -lt 200 ] || stop 'no disk'; sleep 0.1; done
@@ -57,8 +51,7 @@ dmesg | grep -q 'I/O error' && stop 'an I/O error'
 sync
 stop good
 GUEST
-"$root/undercroft" initrd --output "$folder/initrd" --script "$folder/script" --add "$folder/modules=/undercroft/virtio/modules" \
-    "${additions[@]}" >"$folder/initrd.log" 2>&1 || { cat "$folder/initrd.log"; fail 'no initrd'; }
+"$root/undercroft" initrd --output "$folder/initrd" --script "$folder/script" "${additions[@]}" >"$folder/initrd.log" 2>&1 || { cat "$folder/initrd.log"; fail 'no initrd'; }
 
 guest_said() { grep -qE "$1" "$console" || { cat "$console"; fail "the guest does not say '$1'"; }; }
 
@@ -84,3 +77,17 @@ run_guest() {
 
 run_guest packed=off
 run_guest packed=on
+
+# What every command answers, and every kind of error: the same questions as the image's guest is asked (tests/boot/18-scsi-commands.sh).
+scsi_check_script 65536 4 undercroft-0 >"$folder/checks"
+"$root/undercroft" initrd --output "$folder/initrd" --script "$folder/checks" "${additions[@]}" >"$folder/initrd.log" 2>&1 ||
+    { cat "$folder/initrd.log"; fail 'no initrd'; }
+truncate -s 4T "$folder/large"
+start_server --vhost-user-scsi "$socket" --queues 2 prwrap:mem:32M --export "faulty=fault:$scsi_error_rules:mem:1M" \
+    --export 'slow=delay:0;write=400ms:mem:1M' --export "large=file:$folder/large"
+start_guest 200 '' vhost-user-scsi-pci,num_queues=2
+wait_for '^scsi: [0-9]* checks'
+grep -q '^scsi: bad' "$console" && { grep '^scsi:' "$console"; fail 'the guest got wrong answers'; }
+guest_said '^scsi: [0-9]+ checks, 0 bad'
+wait "$qemu" || true
+stop_server

@@ -4,6 +4,9 @@
 
 : "${UNDERCROFT_HOST:?is not set: run this with ./undercroft test --only host-check}"
 
+# shellcheck source=tests/support/guest.sh
+source "$(dirname "${BASH_SOURCE[0]}")/../support/guest.sh"
+
 folder=$(mktemp -d /tmp/undercroft-host.XXXXXX)
 # shellcheck disable=SC2034 # for the checks
 socket=$folder/socket
@@ -57,23 +60,6 @@ expect() {
     shift
     output=$("$@" 2>&1) || fail "$* failed: $output"
     grep -qE -- "$pattern" <<<"$output" || fail "$* printed no '$pattern': $output"
-}
-
-# guest_modules MODULE...: what `undercroft initrd` must add so that the guest can load them and what they need, as the array
-# `additions`; their file names, in order, are in $folder/modules.
-guest_modules() {
-    local root tree release module path
-    root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
-    tree=$root/build/guest/root
-    [[ -d $tree ]] || fail 'there is no guest: ./undercroft test makes it'
-    release=$(basename "$tree/lib/modules/"*)
-    additions=()
-    for module; do
-        while read -r path; do
-            additions+=(--add "$path=/undercroft/virtio/$(basename "$path")")
-            basename "$path" >>"$folder/modules"
-        done < <(/sbin/modprobe -d "$tree" -S "$release" --show-depends "$module" | sed -n 's/^insmod \([^ ]*\).*/\1/p')
-    done
 }
 
 # start_guest SECONDS CHARDEV_OPTIONS DEVICE [KERNEL_WORD...]: the guest in QEMU, killed after so long, with $folder/initrd and the vhost-user device
