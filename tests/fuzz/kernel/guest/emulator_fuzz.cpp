@@ -212,7 +212,7 @@ extern "C" int LLVMFuzzerTestOneInput(const unsigned char* data, std::size_t siz
         cpu.efer = 0;
         cpu.cr4 &= ~u64{0x20};
         break;  // two levels
-    case 5:
+    default:
         cs = {0, 0xFFFF, 0, 0x009B};
         cpu.efer = 0;
         cpu.cr0 = 0x10;
