@@ -31,7 +31,7 @@ TEST_CASE("copy_forward copies apart and onto lower addresses") {
         for (usize distance : {usize{0}, usize{1}, usize{5}, usize{8}, usize{31}, usize{33}, size + 3}) {
             auto bytes = numbered_bytes(2 * margin + 2 * size + distance);
             auto expected = bytes;
-            std::copy_n(bytes.begin() + margin + distance, size, expected.begin() + margin);
+            std::copy_n(bytes.data() + margin + distance, size, expected.data() + margin);
             copy_forward(bytes.data() + margin, bytes.data() + margin + distance, size, method);
             REQUIRE(bytes == expected);
         }
@@ -43,7 +43,7 @@ TEST_CASE("copy_backward copies onto higher addresses") {
         for (usize distance : {usize{0}, usize{1}, usize{5}, usize{8}, usize{31}, usize{33}, size + 3}) {
             auto bytes = numbered_bytes(2 * margin + 2 * size + distance);
             auto expected = bytes;
-            std::copy_n(bytes.begin() + margin, size, expected.begin() + margin + distance);
+            std::copy_n(bytes.data() + margin, size, expected.data() + margin + distance);
             copy_backward(bytes.data() + margin + distance, bytes.data() + margin, size);
             REQUIRE(bytes == expected);
         }
@@ -56,7 +56,7 @@ TEST_CASE("fill sets its range and nothing beside it") {
         for (usize offset : {0, 1, 3, 7}) {
             auto bytes = numbered_bytes(2 * margin + size);
             auto expected = bytes;
-            std::fill_n(expected.begin() + margin + offset, size, u8{0xa5});
+            std::fill_n(expected.data() + margin + offset, size, u8{0xa5});
             fill(bytes.data() + margin + offset, 0xa5, size, method);
             REQUIRE(bytes == expected);
         }

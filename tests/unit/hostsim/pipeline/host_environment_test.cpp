@@ -103,7 +103,6 @@ TEST_CASE("keys are files of 64 bytes, and everything else says what it is") {
     PipelineFixture fixture;
     fixture.write_file("short", 63);
     fixture.write_file("long", 5000);
-    std::string where = fixture.line("$");
     CHECK(fixture.refusal("striped:(crypt:xts-aes-256:$short:mem:1M,crypt:xts-aes-256:$long:mem:1M)")
               .find("short\" has 63 bytes, and must have 64") != std::string::npos);
     CHECK(fixture.refusal("crypt:xts-aes-256:$long:mem:1M").find("has 4096 bytes") != std::string::npos);

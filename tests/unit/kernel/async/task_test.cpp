@@ -97,7 +97,8 @@ TEST_CASE("a frame made without an executor may be freed into one") {
     Executor executor(platform);
     for (int round = 0; round < 4; ++round) {
         Task<int> outside = add_later(round, 1);
-        REQUIRE(run_blocking(executor, std::move(outside)) == round + 1);
+        int sum = run_blocking(executor, std::move(outside));
+        REQUIRE(sum == round + 1);
         CurrentExecutorScope scope(executor);
         Task<int> inside = add_later(round, 1);
     }

@@ -48,7 +48,7 @@ TEST_CASE("timers fire once, in time, and never after being disarmed, whatever t
             case 2:
                 queue.disarm(timer);
                 break;
-            case 3: {
+            default: {
                 now += random() % 10;
                 usize due = 0;
                 for (auto& each : timers) {

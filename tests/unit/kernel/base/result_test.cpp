@@ -15,6 +15,7 @@ Result<int> half(int value) {
     return value / 2;
 }
 
+// NOLINTNEXTLINE(readability-identifier-naming): one TRY in another
 Result<int> quarter(int value) { return TRY(half(TRY(half(value)))); }
 
 Result<void> check(int value) {
