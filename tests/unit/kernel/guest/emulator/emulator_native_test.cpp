@@ -232,7 +232,7 @@ private:
         std::string text;
         for (u8 byte : code) {
             char hex[4];
-            std::snprintf(hex, sizeof(hex), "%02X ", byte);
+            (void)std::snprintf(hex, sizeof(hex), "%02X ", byte);
             text += hex;
         }
         INFO("instruction " << text);
