@@ -46,10 +46,10 @@ static_assert(sizeof(DirectoryEntry) == 64);
 /// `file` to memory of the zone.
 struct LoaderAllocate {
     Le<u32> command;
-    char file[56];
+    char file[56] = {};
     Le<u32> alignment;
-    u8 zone;
-    u8 reserved[63];
+    u8 zone = 0;
+    u8 reserved[63] = {};
 };
 static_assert(sizeof(LoaderAllocate) == 128 && offsetof(LoaderAllocate, zone) == 64);
 inline constexpr u32 loader_command_allocate = 1;

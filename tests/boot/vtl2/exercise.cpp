@@ -28,6 +28,7 @@ constexpr u64 guest_startup = 0x9000;
 constexpr u8 progress_done = 9;
 constexpr u8 ipi_vector = 0x50;
 constexpr u8 timer_vector = 0x51;
+constexpr u64 rflags_interrupt = 1 << 9;
 
 struct [[gnu::aligned(page_size)]] VpPages {
     tlfs::VpAssistPage assist;
@@ -37,7 +38,7 @@ struct [[gnu::aligned(page_size)]] VpPages {
 VpPages pages[2];
 std::atomic<u32> ipis, timers, others;
 std::atomic<bool> secondary_ready, secondary_saw_startup;
-u32 port_accesses;
+u32 port_accesses, deliverables;
 
 void enable_pages(u32 index) {
     arch::write_msr(tlfs::msr_vp_assist_page, physical(&pages[index].assist) | 1);
@@ -104,6 +105,11 @@ bool handle_entry(u32 index) {
         auto value = static_cast<u8>(message.rax);
         if (message.port == 0x80) {
             say("vtl0 progress %u", value);
+            if (value == 4 || value == 5) {
+                // With interrupts off, until STI and HLT; then with interrupts on.
+                check(((registers.rflags & rflags_interrupt) != 0) == (value == 5), "interrupts of vtl0");
+                set_register(tlfs::RegisterName::deliverability_notifications, {tlfs::deliverability_interrupt, 0});
+            }
             if (value == 5) {
                 assert_interrupt(0x41);
             }
@@ -127,6 +133,12 @@ bool handle_entry(u32 index) {
         registers.general[0] = 0x1234'5678;
         registers.rip += 2;
         registers.dirty |= tlfs::register_class_general | tlfs::register_class_ip;
+        return false;
+    }
+    if (header.type == static_cast<u32>(tlfs::MessageType::interruption_deliverable)) {
+        ++deliverables;
+        check((registers.rflags & rflags_interrupt) != 0, "an interrupt is deliverable only with interrupts on");
+        check(get_register(tlfs::RegisterName::deliverability_notifications) == 0, "told once");
         return false;
     }
     say("unexpected message %x at rip %lx", header.type, registers.rip);
@@ -154,6 +166,13 @@ void try_bad_hypercalls() {
     } protection{{tlfs::partition_self, 0, tlfs::input_vtl0, {}}, vtl2::memory_base >> 12};
     check(call(tlfs::CallCode::modify_vtl_protection_mask, &protection, nullptr, 1) != tlfs::Status::success,
           "protection of memory that VTL0 does not have");
+    alignas(64) static struct {
+        tlfs::VpRegistersInput header;
+        tlfs::RegisterAssignment assignment;
+    } notifications{{tlfs::partition_self, tlfs::vp_self, tlfs::input_vtl0, {}},
+                    {static_cast<u32>(tlfs::RegisterName::deliverability_notifications), {}, {1, 0}}};
+    check(call(tlfs::CallCode::set_vp_registers, &notifications, nullptr, 1) != tlfs::Status::success,
+          "notifications that do not exist");
     alignas(64) static vtl2::FirmwareConfigInput config{0, {}, 0, 4, 0xFEE0'0000};
     check(call(static_cast<u16>(vtl2::CallCode::firmware_config_read), &config) != tlfs::Status::success,
           "fw_cfg into memory that is not VTL2's");
@@ -281,6 +300,7 @@ void stand_in_run() {
         arch::vtl_return(return_input());
     } while (!handle_entry(0));
     say("toy took %lu us", (arch::read_tsc() - begin) / (info.tsc_frequency_hz / 1'000'000));
+    check(deliverables == 2, "told each time that an interrupt is deliverable");
     check(info.vp_count == 1 || secondary_saw_startup.load(), "real-mode code on VP 1");
     alignas(64) static vtl2::Statistics statistics;
     u64 output = physical(&statistics);
