@@ -24,6 +24,12 @@ void BootOrder::add_function(unsigned device) {
     add(path);
 }
 
+void BootOrder::add_scsi(unsigned device, unsigned lun) {
+    char path[path_bytes_max];
+    (void)std::snprintf(path, sizeof(path), "/pci@i0cf8/scsi@%x/channel@0/disk@0,%x", device, lun);
+    add(path);
+}
+
 void BootOrder::add_ide(unsigned device, unsigned function, unsigned channel, unsigned place) {
     char path[path_bytes_max];
     (void)std::snprintf(path, sizeof(path), "/pci@i0cf8/ide@%x,%x/drive@%x/disk@%x", device, function, channel, place);

@@ -11,6 +11,8 @@ class BootOrder {
 public:
     /// All disks of the PCI function 00:`device`.0.
     void add_function(unsigned device);
+    /// LUN `lun` of target 0 of the SCSI controller 00:`device`.0.
+    void add_scsi(unsigned device, unsigned lun);
     /// A drive of the IDE controller 00:`device`.`function`.
     void add_ide(unsigned device, unsigned function, unsigned channel, unsigned place);
     void add_floppy(unsigned drive);

@@ -154,10 +154,19 @@ Task<void> Disks::open(GuestMachine& machine) {
         }
         ASSERT(machine.pci().attach(device, 0, **controller).has_value());
         log_info("the guest's PCI function 00:%02x.0 is %s", device, config.path.c_str());
-        boot_order_.add_function(device);
+        add_to_boot_order(config, device);
         ++device;
     }
     keys_.wipe();
+}
+
+void Disks::add_to_boot_order(const StorageControllerConfig& config, unsigned device) {
+    if (config.protocol != StorageProtocol::scsi) {
+        return boot_order_.add_function(device);
+    }
+    for (const LunConfig& lun : config.luns) {
+        boot_order_.add_scsi(device, lun.location);
+    }
 }
 
 Task<Result<PciFunction*, ConfigError>> Disks::make_controller(const StorageControllerConfig& config,

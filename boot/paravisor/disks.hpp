@@ -91,6 +91,7 @@ private:
 
     PhysicalController* find(PciAddress device);
     Task<Result<void>> open_driver(PhysicalController& controller);
+    void add_to_boot_order(const StorageControllerConfig& config, unsigned device);
     Task<Result<PciFunction*, ConfigError>> make_controller(const StorageControllerConfig& config,
                                                             GuestMachine& machine);
     Task<Result<PciFunction*, ConfigError>> make_nvme(const StorageControllerConfig& config, GuestMachine& machine);
