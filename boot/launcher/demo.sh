@@ -5,7 +5,7 @@
 demo_marker=UNDERCROFT-PLAINTEXT-MARKER
 demo_timeout_seconds=600
 # What the guest does with each kind: the file system, and how many MiB it writes or, of the CD, reads.
-declare -A demo_use=([nvme]=ext4:64 [virtio]=ext4:4 [ide]=ext4:4 [cd]=iso9660:1 [floppy]=vfat:1)
+declare -A demo_use=([nvme]=ext4:64 [virtio]=ext4:4 [scsi]=ext4:4 [ide]=ext4:4 [cd]=iso9660:1 [floppy]=vfat:1)
 
 # demo_failed MESSAGE...: the disk and the consoles of a failed demonstration are kept.
 demo_failed() {

@@ -3,12 +3,12 @@
 # each kind. Behind each is an image that is a physical NVMe disk of VTL2's own, encrypted under the key `demo`.
 
 # Kinds and images, in the order of their physical disks. CD and floppy come with something on them.
-demo_kinds=(nvme virtio ide cd floppy)
-declare -A demo_image=([nvme]=disk.img [virtio]=virtio.img [ide]=ide.img [cd]=cd.img [floppy]=floppy.img)
-declare -A demo_title=([nvme]='NVMe' [virtio]='virtio-blk' [ide]='IDE disk' [cd]='IDE CD/DVD' [floppy]='floppy')
-declare -A demo_blank_size=([nvme]=256M [virtio]=64M [ide]=64M)
+demo_kinds=(nvme virtio scsi ide cd floppy)
+declare -A demo_image=([nvme]=disk.img [virtio]=virtio.img [scsi]=scsi.img [ide]=ide.img [cd]=cd.img [floppy]=floppy.img)
+declare -A demo_title=([nvme]='NVMe' [virtio]='virtio-blk' [scsi]='virtio-scsi' [ide]='IDE disk' [cd]='IDE CD/DVD' [floppy]='floppy')
+declare -A demo_blank_size=([nvme]=256M [virtio]=64M [scsi]=64M [ide]=64M)
 # How init finds each kind's disk: a name of Linux's, or how the model begins.
-declare -A demo_guest_name=([nvme]=nvme0n1 [virtio]=vda [ide]=Undercroft_disk [cd]=sr0 [floppy]=fd0)
+declare -A demo_guest_name=([nvme]=nvme0n1 [virtio]=vda [scsi]=Virtual_Disk [ide]=Undercroft_disk [cd]=sr0 [floppy]=fd0)
 
 # make_demo_disks FOLDER KEY_FILE: those that are not there.
 make_demo_disks() {
@@ -94,6 +94,8 @@ demo_configuration() {
     {"location": 1, "disk": "${disk[nvme]}"}]},
   {"protocol": "VIRTIO_BLK", "instance_id": "5f3c7d52-8a1e-4c0b-9d27-2f6b1e0a4c12", "luns": [
     {"location": 0, "serial_number": "UC-VIRTIO", "disk": "${disk[virtio]}"}]},
+  {"protocol": "SCSI", "instance_id": "5f3c7d52-8a1e-4c0b-9d27-2f6b1e0a4c15", "luns": [
+    {"location": 0, "serial_number": "UC-SCSI", "disk": "${disk[scsi]}"}]},
   {"protocol": "IDE", "instance_id": "5f3c7d52-8a1e-4c0b-9d27-2f6b1e0a4c13", "luns": [
     {"channel": 0, "location": 0, "disk": "${disk[ide]}"},
     {"channel": 1, "location": 0, "is_dvd": true, "disk": "${disk[cd]}"}]},

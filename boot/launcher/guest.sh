@@ -7,7 +7,7 @@ guest=${build:?}/guest
 guest_kernel=$guest/vmlinuz
 guest_initrd=$guest/initrd
 # Loaded in this order with what they depend on; those that the kernel has built in are left out.
-guest_modules=(nvme ext4 virtio_pci virtio_blk ata_piix sd_mod sr_mod isofs)
+guest_modules=(nvme ext4 virtio_pci virtio_blk virtio_scsi ata_piix sd_mod sr_mod isofs)
 guest_programs=(/sbin/mke2fs /sbin/e2fsck)
 
 # The cloud kernel lacks drivers for what only old machines have, such as floppies.
@@ -29,7 +29,7 @@ use_full_guest() {
     guest_kernel=$guest/vmlinuz
     guest_initrd=$guest/initrd
     guest_package=linux-image-amd64
-    guest_modules=(nvme ext4 virtio_pci virtio_blk ata_piix sd_mod sr_mod sg isofs vfat nls_cp437 nls_ascii floppy)
+    guest_modules=(nvme ext4 virtio_pci virtio_blk virtio_scsi ata_piix sd_mod sr_mod sg isofs vfat nls_cp437 nls_ascii floppy)
 }
 
 download_kernel() {

@@ -53,7 +53,7 @@ done
 "$root/undercroft" boot --dry-run --kernel "$work/kernel" --append 'a,b' | grep -q 'cmdline,string=.*a,,b' || fail 'the dry run lacks the command line'
 
 "$root/undercroft" boot --dry-run >"$work/command" || fail 'the dry run of the demonstration disks failed'
-for kind in NVME VIRTIO_BLK IDE is_dvd FLOPPY; do
+for kind in NVME VIRTIO_BLK SCSI IDE is_dvd FLOPPY; do
     grep -q "$kind" "$root/build/demo/config.json" || fail "the default configuration has no $kind"
 done
 grep -q 'fd0:floppy' "$work/command" || fail 'the guest is not told of its floppy'

@@ -60,7 +60,7 @@ run_guest() {
     rm -f "$folder/disk"
     truncate -s 32M "$folder/disk"
     start_server --vhost-user-scsi "$socket" --queues 2 "file:$folder/disk" --export second=mem:16M
-    start_guest 150 '' "vhost-user-scsi-pci,num_queues=2,$1"
+    start_guest 150 '' "vhost-user-scsi-pci,num_queues=2,$1" undercroft.disk=/dev/sda
     wait_for 'RESIZE\|RESULT'
     truncate -s 48M "$folder/disk"
     wait_for RESULT
@@ -85,7 +85,7 @@ scsi_check_script 65536 4 undercroft-0 >"$folder/checks"
 truncate -s 4T "$folder/large"
 start_server --vhost-user-scsi "$socket" --queues 2 prwrap:mem:32M --export "faulty=fault:$scsi_error_rules:mem:1M" \
     --export 'slow=delay:0;write=400ms:mem:1M' --export "large=file:$folder/large"
-start_guest 200 '' vhost-user-scsi-pci,num_queues=2
+start_guest 200 "" vhost-user-scsi-pci,num_queues=2 undercroft.disk=/dev/sda
 wait_for '^scsi: [0-9]* checks'
 grep -q '^scsi: bad' "$console" && { grep '^scsi:' "$console"; fail 'the guest got wrong answers'; }
 guest_said '^scsi: [0-9]+ checks, 0 bad'
