@@ -5,11 +5,11 @@
 #include <memory>
 #include <vector>
 
-#include "boot/paravisor/boot_order.hpp"
 #include "boot/paravisor/guest_machine.hpp"
 #include "drivers/nvme/driver.hpp"
 #include "drivers/pci/pci_device_host.hpp"
 #include "kernel/config/configuration.hpp"
+#include "kernel/guest/boot_order.hpp"
 #include "storage/frontends/floppy/controller.hpp"
 #include "storage/frontends/ide/controller.hpp"
 #include "storage/frontends/nvme/controller.hpp"

@@ -8,6 +8,8 @@ namespace {
 
 constexpr u32 local_apic = 0xFEE0'0000;
 constexpr u32 io_apic = 0xFEC0'0000;
+constexpr u64 firmware_bytes = 256 * kib;
+constexpr u64 firmware_window = 4 * gib - firmware_bytes;
 
 u32 read_memory(u64 address) { return *reinterpret_cast<volatile u32*>(address); }
 
@@ -54,7 +56,7 @@ void scan_pci() {
 
 bool is_ours(u64 address) {
     u64 page = align_down(address, page_size);
-    if (page == local_apic || page == io_apic) {
+    if (page == local_apic || page == io_apic || (address >= firmware_window && address < 4 * gib)) {
         return true;
     }
     for (usize i = 0; i < own_window_count; ++i) {
@@ -81,6 +83,19 @@ void scan_memory(u64 begin, u64 end, u64 step, const char* name) {
         }
     }
     check(findings == 0, name);
+}
+
+/// The end of 4 GiB shows what ends at 1 MiB, and cannot be written.
+void probe_firmware_window() {
+    constexpr u32 mark = 0x600D'F00D;
+    constexpr u64 offset_bytes = 0x1'0040;
+    // SAFETY: RAM that nothing of the payload lies in, and its second appearance; the tables map both.
+    auto* ram = reinterpret_cast<volatile u32*>(mib - firmware_bytes + offset_bytes);
+    auto* window = reinterpret_cast<volatile u32*>(firmware_window + offset_bytes);
+    *ram = mark;
+    check(*window == mark, "firmware shows at the end of 4 GiB");
+    *window = 0;
+    check(*ram == mark && *window == mark, "firmware cannot be written there");
 }
 
 void scan_ports() {
@@ -200,6 +215,7 @@ void payload_run() {
     scan_memory(vtl2::memory_base, vtl2::memory_base + 16 * mib, 4 * kib, "VTL2's memory is not there");
     scan_memory(vtl2::device_base, vtl2::device_base + mib, 4 * kib, "the physical NVMe's registers are not there");
     scan_memory(4 * gib, 1024 * gib, 256 * mib, "nothing answers above RAM");
+    probe_firmware_window();
     try_hypercalls();
     try_svm();
     scan_ram();

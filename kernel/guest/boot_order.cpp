@@ -1,11 +1,11 @@
 // Paths of devices.
-#include "boot/paravisor/boot_order.hpp"
+#include "kernel/guest/boot_order.hpp"
 
 #include <cstdio>
 
 #include "kernel/guest/chipset/pci_host.hpp"
 
-namespace undercroft::paravisor {
+namespace undercroft {
 
 namespace {
 constexpr unsigned path_bytes_max = 64;
@@ -42,4 +42,4 @@ void BootOrder::add_floppy(unsigned drive) {
     add(path);
 }
 
-}  // namespace undercroft::paravisor
+}  // namespace undercroft

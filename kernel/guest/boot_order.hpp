@@ -5,7 +5,7 @@
 #include <string>
 #include <string_view>
 
-namespace undercroft::paravisor {
+namespace undercroft {
 
 class BootOrder {
 public:
@@ -25,4 +25,4 @@ private:
     std::string text_;
 };
 
-}  // namespace undercroft::paravisor
+}  // namespace undercroft
