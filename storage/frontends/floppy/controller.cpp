@@ -19,8 +19,8 @@ const Format* format_of(const Disk& disk) {
 }
 
 Controller::Controller(const ControllerConfig& config)
-    : interrupt_(config.interrupt), dma_(config.dma), executor_(config.executor),
-      step_deadline_ns_(config.step_deadline_ns) {}
+    : interrupt_(config.interrupt), dma_(config.dma), step_deadline_ns_(config.step_deadline_ns),
+      task_(*this, config.executor, lock_) {}
 
 Result<void> Controller::insert(usize place, Disk medium) {
     const Format* format = format_of(medium);
@@ -167,9 +167,8 @@ void Controller::enter_reset() {
     }
     perpendicular_ = 0;
     set_interrupt(false);
-    if (running_) {
-        cancel_wanted_ = true;
-        schedule();
+    if (task_.is_busy()) {
+        task_.cancel();
     }
 }
 
@@ -177,8 +176,8 @@ void Controller::enter_reset() {
 ///
 /// The controller stays in reset for as long as a disk still has its buffer.
 void Controller::leave_reset() {
-    leaves_reset_ = running_;
-    if (running_) {
+    leaves_reset_ = task_.is_busy();
+    if (leaves_reset_) {
         return;
     }
     phase_ = Phase::command;
@@ -223,7 +222,7 @@ void Controller::write_fifo(u8 value) {
         }
         return;
     }
-    if (phase_ != Phase::command || closed_) {
+    if (phase_ != Phase::command || task_.is_closed()) {
         return;
     }
     command_[command_count_++] = value;

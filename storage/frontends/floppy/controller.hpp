@@ -11,7 +11,7 @@
 
 #include <array>
 
-#include "kernel/async/task_group.hpp"
+#include "kernel/async/lone_task.hpp"
 #include "kernel/spec/floppy.hpp"
 #include "storage/frontends/floppy/dma_controller.hpp"
 #include "storage/frontends/floppy/medium.hpp"
@@ -28,7 +28,7 @@ struct ControllerConfig {
     u64 step_deadline_ns = 10 * nanoseconds_per_second;  ///< for one access to a disk
 };
 
-class Controller final : public PortDevice {
+class Controller final : public PortDevice, private LoneTask::Owner {
 public:
     explicit Controller(const ControllerConfig& config);
     Controller(const Controller&) = delete;
@@ -48,7 +48,7 @@ public:
 
     Result<void> add_to(GuestBus& bus);
     /// Ends what is under way and answers nothing from then on. On the controller's executor, once.
-    Task<void> close();
+    Task<void> close() { return task_.close(); }
 
     u64 read_port(u16 port, AccessSize size) override;
     void write_port(u16 port, AccessSize size, u64 value) override;
@@ -109,30 +109,24 @@ private:
     void end_data(bool terminal_count);
 
     // The executor's side.
-    struct StepWork : Work {
-        explicit StepWork(Controller& controller) : Work(&Controller::on_work), owner(controller) {}
-        Controller& owner;
-    };
-    static void on_work(Work& self);
-    void schedule();
-    bool take_work();
-    Task<void> run();
+    bool take_job() override { return std::exchange(work_wanted_, false); }
+    Task<void> do_job() override;
+    void rest() override;
     Task<DiskResult<void>> access_disk(CancelToken token);
     bool fill_for_writing();
     void finish_work(DiskResult<void> outcome);
 
     InterruptLine& interrupt_;
     DmaController& dma_;
-    Executor& executor_;
     u64 step_deadline_ns_;
 
     mutable Spinlock lock_;
+    LoneTask task_;
     std::array<Drive, drives_max> drives_;
     Phase phase_ = Phase::command;
     u8 output_ = fdc::output_bit::not_reset | fdc::output_bit::dma_gate;
     u8 tape_ = 0;
     u8 rate_ = 2;
-    bool closed_ = false;
 
     std::array<u8, command_bytes_max> command_ = {};
     usize command_count_ = 0;
@@ -156,15 +150,7 @@ private:
     std::array<std::byte, buffer_bytes> buffer_ = {};
     usize buffer_at_ = 0;
     bool work_wanted_ = false;
-    bool cancel_wanted_ = false;
     bool leaves_reset_ = false;  ///< as soon as nothing is under way
-    bool scheduled_ = false;
-    bool running_ = false;
-
-    // The executor alone.
-    StepWork work_{*this};
-    CancelSource* step_ = nullptr;
-    TaskGroup tasks_;
 };
 
 }  // namespace undercroft::floppy

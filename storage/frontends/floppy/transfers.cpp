@@ -157,7 +157,7 @@ void Controller::start_work() {
     }
     phase_ = Phase::working;
     work_wanted_ = true;
-    schedule();
+    task_.wake();
 }
 
 /// The identification fields that the result phase shows: those of the sector behind the last (data sheet table 5-6).
@@ -188,76 +188,20 @@ void Controller::end_data(bool terminal_count) {
              operation_.end_status2);
 }
 
-/// With the lock held.
-void Controller::schedule() {
-    if (scheduled_) {
-        return;
-    }
-    scheduled_ = true;
-    executor_.post_from_anywhere(work_);
-}
-
-void Controller::on_work(Work& self) {
-    Controller& controller = static_cast<StepWork&>(self).owner;
-    bool cancels = false;
-    bool starts = false;
-    {
-        SpinlockGuard guard(controller.lock_);
-        controller.scheduled_ = false;
-        cancels = controller.cancel_wanted_;
-        starts = !controller.running_ && controller.work_wanted_;
-        controller.running_ = controller.running_ || starts;
-    }
-    if (cancels && controller.step_ != nullptr) {
-        controller.step_->cancel();
-    }
-    if (starts) {
-        controller.tasks_.spawn(controller.run());
-    }
-}
-
-Task<void> Controller::close() {
-    {
-        SpinlockGuard guard(lock_);
-        closed_ = true;
-        work_wanted_ = false;
-        cancel_wanted_ = true;
-        schedule();
-    }
-    while (scheduled_ || tasks_.running() > 0) {
-        co_await yield();
-        Result<void> ended = co_await tasks_.join();
-        ASSERT(ended.has_value());
-    }
-}
-
-bool Controller::take_work() {
-    SpinlockGuard guard(lock_);
-    cancel_wanted_ = closed_;
-    running_ = std::exchange(work_wanted_, false) && !closed_;
-    if (!running_ && leaves_reset_) {
+void Controller::rest() {
+    task_.settle();
+    if (leaves_reset_) {
         leave_reset();
     }
-    return running_;
 }
 
-Task<void> Controller::run() {
-    while (take_work()) {
-        struct Deadline : Timer {
-            explicit Deadline(u64 at_ns) : Timer(&Deadline::fire) { Executor::current().arm(*this, at_ns); }
-            ~Deadline() { Executor::current().disarm(*this); }
-            static void fire(Timer& self) { static_cast<Deadline&>(self).cancel.cancel(); }
-            CancelSource cancel;
-        };
-        DiskResult<void> outcome;
-        {
-            Deadline deadline(Executor::current().now_ns() + step_deadline_ns_);
-            step_ = &deadline.cancel;
-            outcome = co_await access_disk(deadline.cancel.token());
-            step_ = nullptr;
-        }
-        finish_work(outcome);
+Task<void> Controller::do_job() {
+    std::optional<DiskResult<void>> outcome;
+    {
+        LoneTask::Step step(task_, step_deadline_ns_);
+        outcome = co_await access_disk(step.token());
     }
+    finish_work(*outcome);
 }
 
 Task<DiskResult<void>> Controller::access_disk(CancelToken token) {
@@ -285,8 +229,10 @@ Task<DiskResult<void>> Controller::access_disk(CancelToken token) {
 
 void Controller::finish_work(DiskResult<void> outcome) {
     SpinlockGuard guard(lock_);
-    if (cancel_wanted_ || phase_ != Phase::working || closed_) {
-        return;  // a reset came between; the next command's work, if any, is asked for already
+    bool was_cancelled = task_.is_cancelled();
+    task_.settle();
+    if (was_cancelled || phase_ != Phase::working) {
+        return;  // a reset came between
     }
     if (!outcome) {
         u8 status1 =

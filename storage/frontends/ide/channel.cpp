@@ -21,8 +21,8 @@ void push(u16& pair, u8 value) { pair = static_cast<u16>((pair << 8) | value); }
 }  // namespace
 
 Channel::Channel(const ChannelConfig& config)
-    : memory_(config.memory), interrupt_(config.interrupt), pause_(config.pause), executor_(config.executor),
-      step_deadline_ns_(config.step_deadline_ns) {}
+    : memory_(config.memory), interrupt_(config.interrupt), pause_(config.pause),
+      step_deadline_ns_(config.step_deadline_ns), task_(*this, config.executor, lock_) {}
 
 Result<void> Channel::allocate() {
     buffer_.reset(new (std::nothrow) std::byte[buffer_bytes_max]);
@@ -258,7 +258,7 @@ void Channel::write_control(u8 value) {
     if (is_reset && !was_reset) {
         begin_reset();
     } else if (!is_reset && was_reset) {
-        schedule();
+        task_.wake();
     }
     update_line();
 }
@@ -273,8 +273,7 @@ void Channel::begin_reset() {
     }
     reset_wanted_ = true;
     step_wanted_ = false;
-    cancel_wanted_ = true;
-    schedule();
+    task_.cancel();
 }
 
 u32 Channel::read_bus_master(u16 offset, AccessSize size) {
@@ -308,9 +307,8 @@ void Channel::start_or_stop(BusMasterEdge edge) {
             begin_step();
         }
     } else if (edge == BusMasterEdge::stop && phase_ == Phase::working && operation_.is_dma) {
-        cancel_wanted_ = true;
         pause_guest();
-        schedule();
+        task_.cancel();
     }
 }
 

@@ -13,7 +13,7 @@
 
 #include <array>
 
-#include "kernel/async/task_group.hpp"
+#include "kernel/async/lone_task.hpp"
 #include "kernel/base/spinlock.hpp"
 #include "kernel/guest/device.hpp"
 #include "storage/frontends/ide/bus_master.hpp"
@@ -31,7 +31,7 @@ struct ChannelConfig {
     u64 step_deadline_ns = 60 * nanoseconds_per_second;  ///< for one access to a disk: longer than guests wait
 };
 
-class Channel final : public PortDevice {
+class Channel final : public PortDevice, private LoneTask::Owner {
 public:
     static constexpr usize drives_max = 2;
 
@@ -46,7 +46,7 @@ public:
     /// Puts a drive at place 0 or 1. Before the guest runs.
     void attach(usize place, std::unique_ptr<Drive> drive) { drives_[place] = std::move(drive); }
     /// Ends what is under way and answers nothing from then on. On the channel's executor, once.
-    Task<void> close();
+    Task<void> close() { return task_.close(); }
 
     // Command block ports, by offset from the first; data are words or dwords, the rest bytes.
     u64 read_port(u16 port, AccessSize size) override;
@@ -99,7 +99,6 @@ private:
         std::optional<scsi::Completion> sense;  ///< of the command before, for REQUEST SENSE
     };
     struct Transfer;  // how a data command moves what; see commands.cpp
-    class Step;       // one access to a disk: its token and its deadline
 
     // Registers; all with the lock held.
     Drive* selected() { return drives_[selected_].get(); }
@@ -149,14 +148,9 @@ private:
     void end_block();
 
     // The executor's side.
-    struct StepWork : Work {
-        explicit StepWork(Channel& channel) : Work(&Channel::on_work), owner(channel) {}
-        Channel& owner;
-    };
-    static void on_work(Work& self);
-    void schedule();
-    Task<void> run();
-    Job take_job();
+    bool take_job() override;
+    Task<void> do_job() override;
+    void rest() override { resume_guests(); }
     Task<void> run_step();
     Task<DiskResult<void>> access_disk(const Drive& drive, SegmentList segments, u64 sectors, CancelToken token);
     Task<DiskResult<void>> run_buffered(const Drive& drive, CancelToken token);
@@ -176,15 +170,14 @@ private:
     const GuestMemory& memory_;
     InterruptLine& interrupt_;
     GuestPause& pause_;
-    Executor& executor_;
     u64 step_deadline_ns_;
 
     Spinlock lock_;
+    LoneTask task_;
     std::array<std::unique_ptr<Drive>, drives_max> drives_;
     BusMaster bus_master_;
     bool decoding_ = true;
     bool mastering_ = false;
-    bool closed_ = false;
     usize selected_ = 0;
     u8 control_ = 0;
     bool line_high_ = false;
@@ -202,18 +195,13 @@ private:
 
     bool reset_wanted_ = false;
     bool step_wanted_ = false;
-    bool cancel_wanted_ = false;
     std::optional<u32> int13_wanted_;
-    bool scheduled_ = false;
-    bool running_ = false;
     std::array<u32, 4> paused_ = {};
     usize paused_count_ = 0;
 
     // The executor alone.
-    StepWork work_{*this};
+    Job job_ = Job::none;
     RegionWalker walker_;
-    Step* step_ = nullptr;
-    TaskGroup tasks_;
 };
 
 }  // namespace undercroft::ide

@@ -34,11 +34,11 @@ void Channel::start_command(u8 opcode) {
     }
     bool resets =
         drive != nullptr && drive->is_packet() && static_cast<ata::Command>(opcode) == ata::Command::device_reset;
-    if (resets && !reset_wanted_ && !closed_ && (phase_ == Phase::idle || active_ == selected_)) {
+    if (resets && !reset_wanted_ && !task_.is_closed() && (phase_ == Phase::idle || active_ == selected_)) {
         reset_keeps_selection_ = true;
         return begin_reset();
     }
-    if (phase_ != Phase::idle || reset_wanted_ || closed_) {
+    if (phase_ != Phase::idle || reset_wanted_ || task_.is_closed()) {
         return;
     }
     if (static_cast<ata::Command>(opcode) == ata::Command::execute_diagnostic && has_drives()) {
@@ -135,7 +135,7 @@ void Channel::wait_for_bus_master() {
 void Channel::begin_step() {
     phase_ = Phase::working;
     step_wanted_ = true;
-    schedule();
+    task_.wake();
 }
 
 void Channel::start_flush(Drive& drive, PowerMode power_after) {

@@ -17,122 +17,40 @@ SectorRange trim_range(const std::byte* at) {
     return {entry & ((u64{1} << lba_bits) - 1), entry >> lba_bits};
 }
 
+/// A cancellation that nobody but the clock asked for is a failure of the disk.
+DiskResult<void> judge(const LoneTask::Step& step, DiskResult<void> outcome) {
+    bool is_late = step.is_late() && !outcome && outcome.error() == DiskError::cancelled;
+    return is_late ? DiskResult<void>(fail(DiskError::timed_out)) : outcome;
+}
+
 }  // namespace
 
-/// One access to a disk. Ends when it is asked to by the guest, or when its time is over.
-class Channel::Step : private Timer {
-public:
-    explicit Step(Channel& channel) : Timer(&Step::on_deadline), channel_(channel) {
-        channel_.step_ = this;
-        Executor& executor = Executor::current();
-        executor.arm(*this, executor.now_ns() + channel_.step_deadline_ns_);
-        SpinlockGuard guard(channel_.lock_);
-        if (channel_.cancel_wanted_) {
-            cancel_.cancel();
-        }
-    }
-    ~Step() {
-        Executor::current().disarm(*this);
-        channel_.step_ = nullptr;
-    }
-    Step(const Step&) = delete;
-    Step& operator=(const Step&) = delete;
-
-    CancelToken token() { return cancel_.token(); }
-    void cancel() { cancel_.cancel(); }
-    /// A cancellation that nobody but the clock asked for is a failure of the disk.
-    DiskResult<void> judge(DiskResult<void> outcome) const {
-        bool late = timed_out_ && !outcome && outcome.error() == DiskError::cancelled;
-        return late ? DiskResult<void>(fail(DiskError::timed_out)) : outcome;
-    }
-
-private:
-    static void on_deadline(Timer& self) {
-        auto& step = static_cast<Step&>(self);
-        step.timed_out_ = true;
-        step.cancel_.cancel();
-    }
-    Channel& channel_;
-    CancelSource cancel_;
-    bool timed_out_ = false;
-};
-
-/// With the lock held.
-void Channel::schedule() {
-    if (scheduled_) {
-        return;
-    }
-    scheduled_ = true;
-    executor_.post_from_anywhere(work_);
-}
-
-void Channel::on_work(Work& self) {
-    Channel& channel = static_cast<StepWork&>(self).owner;
-    bool cancels = false;
-    bool starts = false;
-    {
-        SpinlockGuard guard(channel.lock_);
-        channel.scheduled_ = false;
-        cancels = channel.cancel_wanted_;
-        starts = !channel.running_;
-        channel.running_ = true;
-    }
-    if (cancels && channel.step_ != nullptr) {
-        channel.step_->cancel();
-    }
-    if (starts) {
-        channel.tasks_.spawn(channel.run());
-    }
-}
-
-Task<void> Channel::close() {
-    {
-        SpinlockGuard guard(lock_);
-        closed_ = true;
-        step_wanted_ = false;
-        cancel_wanted_ = true;
-        schedule();
-    }
-    while (scheduled_ || tasks_.running() > 0) {
-        co_await yield();
-        Result<void> ended = co_await tasks_.join();
-        ASSERT(ended.has_value());
-    }
-}
-
-Channel::Job Channel::take_job() {
-    SpinlockGuard guard(lock_);
+bool Channel::take_job() {
     bool reset_is_held = (control_ & ata::control_bit::software_reset) != 0;
-    if (!closed_ && reset_wanted_ && !reset_is_held) {
-        return Job::reset;
-    }
-    if (!closed_ && !reset_wanted_ && step_wanted_) {
+    if (reset_wanted_) {
+        job_ = reset_is_held ? Job::none : Job::reset;
+    } else if (step_wanted_) {
         step_wanted_ = false;
-        return Job::step;
+        job_ = Job::step;
+    } else {
+        job_ = int13_wanted_ ? Job::int13 : Job::none;
     }
-    if (!closed_ && !reset_wanted_ && int13_wanted_) {
-        return Job::int13;
-    }
-    running_ = false;
-    resume_guests();
-    return Job::none;
+    return job_ != Job::none;
 }
 
-Task<void> Channel::run() {
-    for (;;) {
-        switch (take_job()) {
-        case Job::none:
-            co_return;
-        case Job::reset:
-            finish_reset();
-            break;
-        case Job::step:
-            co_await run_step();
-            break;
-        case Job::int13:
-            co_await run_int13();
-            break;
-        }
+Task<void> Channel::do_job() {
+    switch (job_) {
+    case Job::none:
+        break;
+    case Job::reset:
+        finish_reset();
+        break;
+    case Job::step:
+        co_await run_step();
+        break;
+    case Job::int13:
+        co_await run_int13();
+        break;
     }
 }
 
@@ -140,7 +58,7 @@ void Channel::finish_reset() {
     SpinlockGuard guard(lock_);
     reset_wanted_ = false;
     step_wanted_ = false;
-    cancel_wanted_ = false;
+    task_.settle();
     int13_wanted_.reset();
     phase_ = Phase::idle;
     if (!std::exchange(reset_keeps_selection_, false)) {
@@ -165,17 +83,17 @@ Task<void> Channel::run_step() {
 }
 
 Task<DiskResult<void>> Channel::run_bounded(const Drive& drive) {
-    Step step(*this);
+    LoneTask::Step step(task_, step_deadline_ns_);
     if (operation_.action == Action::packet) {
-        co_return step.judge(co_await run_packet(drive, step.token()));
+        co_return judge(step, co_await run_packet(drive, step.token()));
     }
     if (operation_.action == Action::trim) {
-        co_return step.judge(co_await run_trim(drive, step.token()));
+        co_return judge(step, co_await run_trim(drive, step.token()));
     }
     if (operation_.is_dma) {
-        co_return step.judge(co_await run_bus_master(drive, step.token()));
+        co_return judge(step, co_await run_bus_master(drive, step.token()));
     }
-    co_return step.judge(co_await run_buffered(drive, step.token()));
+    co_return judge(step, co_await run_buffered(drive, step.token()));
 }
 
 /// The operation's next `sectors`, between the disk and `segments`.
@@ -272,11 +190,11 @@ Task<DiskResult<void>> Channel::run_trim(const Drive& drive, CancelToken token) 
 /// The disk has done what it was asked, or has not: what comes next.
 void Channel::finish_step(Drive& drive, DiskResult<void> outcome) {
     SpinlockGuard guard(lock_);
-    if (reset_wanted_ || closed_) {
+    if (reset_wanted_ || task_.is_closed()) {
         return resume_guests();
     }
-    bool was_stopped = cancel_wanted_ && !outcome && outcome.error() == DiskError::cancelled;
-    cancel_wanted_ = false;
+    bool was_stopped = task_.is_cancelled() && !outcome && outcome.error() == DiskError::cancelled;
+    task_.settle();
     resume_guests();
     if (operation_.action == Action::packet) {
         return finish_packet(drive, !outcome);

@@ -37,14 +37,14 @@ Decoded decode(u8 command) {
 
 void Channel::write_int13(u32 guest_address) {
     SpinlockGuard guard(lock_);
-    if (!decoding_ || closed_ || reset_wanted_ || phase_ != Phase::idle) {
+    if (!decoding_ || task_.is_closed() || reset_wanted_ || phase_ != Phase::idle) {
         return;  // the packet's status stays as the guest left it
     }
     phase_ = Phase::working;
     operation_ = {};
     int13_wanted_ = guest_address;
     pause_guest();
-    schedule();
+    task_.wake();
 }
 
 Task<void> Channel::run_int13() {
@@ -56,8 +56,8 @@ Task<void> Channel::run_int13() {
     }
     SpinlockGuard guard(lock_);
     int13_wanted_.reset();
-    if (!reset_wanted_ && !closed_) {
-        cancel_wanted_ = false;
+    if (!reset_wanted_ && !task_.is_closed()) {
+        task_.settle();
         phase_ = Phase::idle;
     }
     resume_guests();
