@@ -282,9 +282,11 @@ ConfigErrors check_pipelines(const Configuration& configuration, PipelineEnviron
     ConfigErrors errors;
     for (const StorageControllerConfig& controller : configuration.storage_controllers) {
         for (const LunConfig& lun : controller.luns) {
-            for (ConfigError& error : check_pipeline(lun.disk, environment)) {
-                errors.push_back(std::move(error));
-            }
+            for_each_disk(lun, [&](const DiskConfig& disk) {
+                for (ConfigError& error : check_pipeline(disk, environment)) {
+                    errors.push_back(std::move(error));
+                }
+            });
         }
     }
     return errors;

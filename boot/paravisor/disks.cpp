@@ -39,7 +39,7 @@ constexpr usize virtio_queues_max = 16;  // of one virtio block device; one a pr
 void KeyStore::load(const Configuration& configuration, const FirmwareConfig& firmware) {
     for (const StorageControllerConfig& controller : configuration.storage_controllers) {
         for (const LunConfig& lun : controller.luns) {
-            load_of(lun.disk, firmware);
+            for_each_disk(lun, [&](const DiskConfig& disk) { load_of(disk, firmware); });
         }
     }
 }
@@ -181,9 +181,11 @@ Task<Result<PciFunction*, ConfigError>> Disks::make_controller(const StorageCont
     }
 }
 
-Task<Result<Disk, ConfigError>> Disks::open_lun(const LunConfig& lun) {
-    Disk disk = CO_TRY(co_await open_pipeline(lun.disk, *this));
-    log_info("  %s: %s, %llu sectors of %u bytes", lun.path.c_str(), to_string(lun.disk).c_str(),
+Task<Result<Disk, ConfigError>> Disks::open_lun(const LunConfig& lun) { return open_disk(lun, lun.disk); }
+
+Task<Result<Disk, ConfigError>> Disks::open_disk(const LunConfig& lun, const DiskConfig& config) {
+    Disk disk = CO_TRY(co_await open_pipeline(config, *this));
+    log_info("  %s: %s, %llu sectors of %u bytes", lun.path.c_str(), to_string(config).c_str(),
              static_cast<unsigned long long>(disk.sector_count()), disk.sector_size());
     std::optional<InspectedDisk> inspected = collector_.take();
     ASSERT(inspected);
@@ -207,6 +209,11 @@ void Disks::describe(inspect::Node& root) const {
             node.child(decimal(index), [&](inspect::Node& one) {
                 one.child(disks_[index].kind, [&](inspect::Node& below) { disks_[index].describe(below); });
             });
+        }
+    });
+    root.child("drives", [&](inspect::Node& node) {
+        for (const std::unique_ptr<MediaChanger>& drive : drives_) {
+            node.child(drive->name(), [&](inspect::Node& below) { drive->describe(below); });
         }
     });
     root.child("physical", [&](inspect::Node& node) {
@@ -267,24 +274,18 @@ Task<Result<PciFunction*, ConfigError>> Disks::make_virtio_block(const StorageCo
                    virtio_controllers_, config.path);
 }
 
-Task<Result<std::shared_ptr<scsi::LogicalUnit>, ConfigError>> Disks::open_unit(const LunConfig& lun) {
+Task<Result<std::shared_ptr<scsi::LogicalUnit>, ConfigError>> Disks::open_unit(const LunConfig& lun, u32 controller) {
     scsi::UnitIdentity identity{.serial = lun.serial_number.empty() ? lun.device_id : lun.serial_number};
     identity.product = lun.is_dvd ? "Virtual DVD-ROM" : identity.product;
     identity.vendor = lun.vendor_id.empty() ? identity.vendor : lun.vendor_id;
     identity.product = lun.product_id.empty() ? identity.product : lun.product_id;
     identity.revision = lun.product_revision_level.empty() ? identity.revision : lun.product_revision_level;
-    std::optional<Disk> disk;
-    if (!std::holds_alternative<EmptyDriveConfig>(lun.disk.kind)) {
-        disk = CO_TRY(co_await open_lun(lun));
+    if (lun.is_dvd) {
+        co_return CO_TRY(co_await open_optical(lun, "scsi-" + decimal(controller) + "-" + decimal(lun.location),
+                                               {.identity = std::move(identity)}));
     }
-    if (!lun.is_dvd) {
-        co_return std::make_shared<scsi::BlockUnit>(scsi::BlockUnitConfig{.disk = *disk, .identity = identity});
-    }
-    if (disk && !scsi::OpticalUnit::is_medium(*disk)) {
-        co_return std::unexpected(ConfigError{lun.path, "a DVD has sectors of at most 2048 bytes"});
-    }
-    co_return std::make_shared<scsi::OpticalUnit>(
-        scsi::OpticalUnitConfig{.medium = std::move(disk), .identity = identity});
+    Disk disk = CO_TRY(co_await open_lun(lun));
+    co_return std::make_shared<scsi::BlockUnit>(scsi::BlockUnitConfig{.disk = disk, .identity = std::move(identity)});
 }
 
 Task<Result<PciFunction*, ConfigError>> Disks::make_virtio_scsi(const StorageControllerConfig& config,
@@ -292,9 +293,10 @@ Task<Result<PciFunction*, ConfigError>> Disks::make_virtio_scsi(const StorageCon
     auto device =
         std::make_unique<virtio::ScsiDevice>(static_cast<u16>(std::min<usize>(executors_.size(), virtio_queues_max)));
     for (const LunConfig& lun : config.luns) {
-        std::shared_ptr<scsi::LogicalUnit> unit = CO_TRY(co_await open_unit(lun));
+        std::shared_ptr<scsi::LogicalUnit> unit = CO_TRY(co_await open_unit(lun, scsi_controllers_));
         ASSERT(device->target().add(lun.location, std::move(unit)).has_value());
     }
+    ++scsi_controllers_;
     co_return keep(virtio::PciController::create({.memory = machine.memory(),
                                                   .messages = machine.messages(),
                                                   .executors = executors_,

@@ -15,7 +15,8 @@
 #include "storage/frontends/nvme/controller.hpp"
 #include "storage/frontends/virtio/pci_controller.hpp"
 #include "storage/inspect/disks.hpp"
-#include "storage/scsi/logical_unit.hpp"
+#include "storage/inspect/media_changer.hpp"
+#include "storage/scsi/optical_unit.hpp"
 
 namespace undercroft::paravisor {
 
@@ -99,9 +100,15 @@ private:
                                                               GuestMachine& machine);
     Task<Result<PciFunction*, ConfigError>> make_virtio_scsi(const StorageControllerConfig& config,
                                                              GuestMachine& machine);
-    Task<Result<std::shared_ptr<scsi::LogicalUnit>, ConfigError>> open_unit(const LunConfig& lun);
+    Task<Result<std::shared_ptr<scsi::LogicalUnit>, ConfigError>> open_unit(const LunConfig& lun, u32 controller);
     Task<Result<Disk, ConfigError>> open_lun(const LunConfig& lun);
+    Task<Result<Disk, ConfigError>> open_disk(const LunConfig& lun, const DiskConfig& config);
     // legacy_disks.cpp: what has had its ports and interrupts since before PCI.
+    using MediumCheck = bool (*)(const Disk& disk);
+    Task<Result<std::vector<Disk>, ConfigError>> open_media(const LunConfig& lun, MediumCheck is_medium,
+                                                            const char* what_is);
+    Task<Result<std::shared_ptr<scsi::OpticalUnit>, ConfigError>> open_optical(const LunConfig& lun, std::string name,
+                                                                               scsi::OpticalUnitConfig config);
     Task<Result<void, ConfigError>> add_dvd(ide::Controller& controller, const LunConfig& lun,
                                             ide::DriveIdentity identity);
     static bool is_legacy(StorageProtocol protocol);
@@ -123,6 +130,8 @@ private:
     std::unique_ptr<floppy::DmaController> floppy_dma_;
     std::unique_ptr<floppy::Controller> floppy_;
     BootOrder boot_order_;
+    std::vector<std::unique_ptr<MediaChanger>> drives_;
+    u32 scsi_controllers_ = 0;
     DiskCollector collector_;
     std::vector<InspectedDisk> disks_;  // of all LUNs, in the configuration's order
 };

@@ -2,6 +2,7 @@
 #include "boot/paravisor/disks.hpp"
 #include "kernel/base/assert.hpp"
 #include "kernel/base/log.hpp"
+#include "storage/frontends/floppy/removable_drive.hpp"
 #include "storage/scsi/optical_unit.hpp"
 
 namespace undercroft::paravisor {
@@ -20,14 +21,15 @@ Task<Result<void, ConfigError>> Disks::add_floppy(const StorageControllerConfig&
     floppy_ = std::make_unique<floppy::Controller>(
         floppy::ControllerConfig{.interrupt = floppy_interrupt_, .dma = *floppy_dma_, .executor = *executors_.front()});
     for (const LunConfig& lun : config.luns) {
-        Disk disk = CO_TRY(co_await open_lun(lun));
+        auto is_medium = [](const Disk& disk) { return floppy::format_of(disk) != nullptr; };
+        std::vector<Disk> media = CO_TRY(co_await open_media(
+            lun, is_medium, "floppy disks have 512 bytes and 720, 1440, 2400, 2880, 3360 or 3444 sectors"));
         floppy_->add_drive(lun.location);
         boot_order_.add_floppy(lun.location);
-        if (!floppy_->insert(lun.location, disk)) {
-            co_return std::unexpected(ConfigError{
-                lun.path, "has " + decimal(disk.sector_count()) + " sectors of " + decimal(disk.sector_size()) +
-                              " bytes; floppy disks have 512 bytes and 720, 1440, 2400, 2880, 3360 or 3444 sectors"});
-        }
+        ASSERT(floppy_->insert(lun.location, media.front()).has_value());
+        drives_.push_back(std::make_unique<MediaChanger>("floppy-" + decimal(lun.location),
+                                                         std::make_shared<floppy::FloppyDrive>(*floppy_, lun.location),
+                                                         std::move(media), 1));
     }
     machine.platform().set_floppy_types(floppy_->cmos_type(0), floppy_->cmos_type(1));
     ASSERT(floppy_dma_->add_to(machine.platform().bus()).has_value());
@@ -35,25 +37,52 @@ Task<Result<void, ConfigError>> Disks::add_floppy(const StorageControllerConfig&
     co_return Result<void, ConfigError>{};
 }
 
+/// The medium of a drive, if it is not empty, and those that may take its place.
+Task<Result<std::vector<Disk>, ConfigError>> Disks::open_media(const LunConfig& lun, MediumCheck is_medium,
+                                                               const char* what_is) {
+    std::vector<const DiskConfig*> configs;
+    for_each_disk(lun, [&](const DiskConfig& config) {
+        if (!std::holds_alternative<EmptyDriveConfig>(config.kind)) {
+            configs.push_back(&config);
+        }
+    });
+    std::vector<Disk> media;
+    for (const DiskConfig* config : configs) {
+        Disk disk = CO_TRY(co_await open_disk(lun, *config));
+        if (!is_medium(disk)) {
+            co_return std::unexpected(ConfigError{config->path, "has " + decimal(disk.sector_count()) + " sectors of " +
+                                                                    decimal(disk.sector_size()) + " bytes; " +
+                                                                    what_is});
+        }
+        media.push_back(std::move(disk));
+    }
+    co_return media;
+}
+
+/// A DVD drive of whatever bus, with its medium in, under `name` in `drives`.
+Task<Result<std::shared_ptr<scsi::OpticalUnit>, ConfigError>>
+Disks::open_optical(const LunConfig& lun, std::string name, scsi::OpticalUnitConfig config) {
+    std::vector<Disk> media =
+        CO_TRY(co_await open_media(lun, &scsi::OpticalUnit::is_medium, "a DVD has sectors of up to 2048 bytes"));
+    bool is_empty = std::holds_alternative<EmptyDriveConfig>(lun.disk.kind);
+    if (!is_empty) {
+        config.medium = media.front();
+    }
+    auto unit = std::make_shared<scsi::OpticalUnit>(std::move(config));
+    drives_.push_back(std::make_unique<MediaChanger>(std::move(name), unit, std::move(media), is_empty ? 0 : 1));
+    co_return unit;
+}
+
 Task<Result<void, ConfigError>> Disks::add_dvd(ide::Controller& controller, const LunConfig& lun,
                                                ide::DriveIdentity identity) {
-    scsi::OpticalUnitConfig unit{.is_atapi = true};
-    if (!std::holds_alternative<EmptyDriveConfig>(lun.disk.kind)) {
-        Disk disk = CO_TRY(co_await open_lun(lun));
-        if (!scsi::OpticalUnit::is_medium(disk)) {
-            co_return std::unexpected(ConfigError{lun.path, "has sectors of " + decimal(disk.sector_size()) +
-                                                                " bytes; a DVD has up to 2048"});
-        }
-        unit.medium = disk;
-    }
-    unit.identity.serial = identity.serial;
+    scsi::OpticalUnitConfig config{.is_atapi = true};
+    config.identity.serial = identity.serial;
     if (lun.model_number.empty()) {
         identity.model = "Undercroft DVD-ROM";
     }
-    ASSERT(controller
-               .attach_packet(lun.channel, lun.location, std::make_shared<scsi::OpticalUnit>(std::move(unit)),
-                              std::move(identity))
-               .has_value());
+    std::string name = "ide-" + decimal(lun.channel) + "-" + decimal(lun.location);
+    auto unit = CO_TRY(co_await open_optical(lun, std::move(name), std::move(config)));
+    ASSERT(controller.attach_packet(lun.channel, lun.location, std::move(unit), std::move(identity)).has_value());
     co_return Result<void, ConfigError>{};
 }
 

@@ -87,6 +87,29 @@ std::optional<DiskConfig> read_backing(ObjectReader& lun, bool is_dvd) {
     return std::nullopt;
 }
 
+std::vector<DiskConfig> read_media(ObjectReader& lun, bool is_removable) {
+    std::vector<DiskConfig> media;
+    const JsonValue* array = lun.array("media");
+    if (array == nullptr) {
+        return media;
+    }
+    std::string path = lun.path_of("media");
+    if (!is_removable) {
+        lun.report().error(path, "only DVD and floppy drives have media that can be changed");
+        return media;
+    }
+    if (array->Size() > drive_media_max) {
+        lun.report().error(path, "has " + decimal(array->Size()) + " media, and may have " + decimal(drive_media_max));
+        return media;
+    }
+    for (rapidjson::SizeType index = 0; index < array->Size(); ++index) {
+        if (std::optional<DiskConfig> medium = read_disk(lun.report(), (*array)[index], indexed(path, index))) {
+            media.push_back(std::move(*medium));
+        }
+    }
+    return media;
+}
+
 // Properties of OpenHCL's settings that other hosts act on.
 void accept_foreign_properties(ObjectReader& lun, StorageProtocol protocol) {
     const char* ours =
@@ -138,6 +161,7 @@ std::optional<LunConfig> read_lun(ConfigReport& report, const JsonValue& value, 
     if (disk && lun.is_dvd && std::holds_alternative<StripedDiskConfig>(disk->kind)) {
         report.error(disk->path, "a DVD is one medium; it cannot be striped");
     }
+    lun.media = read_media(object, lun.is_dvd || protocol == StorageProtocol::floppy);
     accept_foreign_properties(object, protocol);
     object.finish();
     if (!disk || report.error_count() != errors) {

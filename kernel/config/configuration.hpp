@@ -20,6 +20,7 @@ inline constexpr usize floppy_controllers_max = 1;
 inline constexpr u32 floppy_drives = 2;
 inline constexpr u32 ide_channels = 2;
 inline constexpr u32 ide_drives_per_channel = 2;
+inline constexpr usize drive_media_max = 16;       ///< of one drive, beside its `disk`
 inline constexpr usize virtio_block_luns_max = 1;  ///< a virtio block device is one disk, at location 0
 
 /// What the guest sees at one place of a controller. Empty texts were not given.
@@ -35,7 +36,18 @@ struct LunConfig {
     std::string serial_number;
     std::string model_number;
     DiskConfig disk;  ///< an `EmptyDriveConfig` only where `is_dvd`
+    /// What may be put into a DVD or floppy drive in its place, while the guest runs.
+    std::vector<DiskConfig> media;
 };
+
+/// Calls `visit` with every disk of a LUN: what is behind it, and what may be put into it.
+template <typename Visit>
+void for_each_disk(const LunConfig& lun, Visit&& visit) {
+    visit(lun.disk);
+    for (const DiskConfig& medium : lun.media) {
+        visit(medium);
+    }
+}
 
 enum class StorageProtocol : u8 { nvme, scsi, ide, virtio_block, floppy };
 

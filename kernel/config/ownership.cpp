@@ -66,7 +66,7 @@ void check_owners(ConfigReport& report, const std::vector<StorageControllerConfi
     Owners owners(report);
     for (const StorageControllerConfig& controller : controllers) {
         for (const LunConfig& lun : controller.luns) {
-            owners.add(lun.disk, lun);
+            for_each_disk(lun, [&](const DiskConfig& disk) { owners.add(disk, lun); });
         }
     }
 }

@@ -13,7 +13,7 @@ constexpr u8 power[12] = {0x1a, 10};
 constexpr u8 timeouts[10] = {0x1d, 8};
 constexpr u8 capabilities_page = 0x2a;
 constexpr usize capabilities_lock = 6;
-constexpr u8 is_locked = 0x02;
+constexpr u8 locked_state = 0x02;
 // Reads CD-R, CD-RW, DVD-ROM; multiple sessions, both forms of mode 2; a tray that ejects and locks; 512 KiB of buffer.
 constexpr u8 capabilities[22] = {capabilities_page, 20, 0x0b, 0, 0x70, 0, 0x29, 0, 0x1b, 0x90, 0, 0, 2, 0, 0x1b, 0x90};
 constexpr u8 nothing[22] = {};
@@ -123,7 +123,7 @@ void OpticalUnit::reset(UnitAttention why) {
 }
 
 void OpticalUnit::prevention_changed() {
-    modes().set(capabilities_page, capabilities_lock, is_locked, is_removal_prevented());
+    modes().set(capabilities_page, capabilities_lock, locked_state, is_removal_prevented());
 }
 
 ModeGeometry OpticalUnit::mode_geometry() const { return {}; }

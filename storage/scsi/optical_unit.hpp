@@ -6,6 +6,7 @@
 // eject is asked to.
 #pragma once
 
+#include "storage/removable_drive.hpp"
 #include "storage/scsi/logical_unit.hpp"
 
 namespace undercroft::scsi {
@@ -18,7 +19,7 @@ struct OpticalUnitConfig {
     bool is_atapi = false;  ///< what GET CONFIGURATION says of the bus
 };
 
-class OpticalUnit final : public LogicalUnit {
+class OpticalUnit final : public LogicalUnit, public RemovableDrive {
 public:
     explicit OpticalUnit(OpticalUnitConfig config);
 
@@ -27,13 +28,14 @@ public:
 
     /// Puts a medium in and closes the tray, in place of one that is there. Initiators are told. `invalid_argument`
     /// where it is none. Any executor.
-    Result<void> insert(Disk medium);
+    Result<void> insert(Disk medium) override;
     /// Takes the medium out and leaves the tray closed. Commands that read from it still end. `not_found` without a
     /// medium; `busy` where a guest prevents it: then the guest has been told that somebody wants it out.
-    Result<void> remove();
+    Result<void> remove() override;
     /// As `remove`, whatever the guest says: as with a needle in the hole of the drive.
-    Result<void> remove_by_force();
-    bool has_medium() const;
+    Result<void> remove_by_force() override;
+    bool has_medium() const override;
+    bool is_locked() const override { return is_removal_prevented(); }
 
     void reset(UnitAttention why) override;
 

@@ -50,6 +50,11 @@ Result<void> Controller::remove(usize place) {
     return {};
 }
 
+bool Controller::has_medium(usize place) const {
+    SpinlockGuard guard(lock_);
+    return place < drives_max && drives_[place].has_medium();
+}
+
 u8 Controller::cmos_type(usize place) const {
     constexpr u8 type_1440k = 4;
     SpinlockGuard guard(lock_);

@@ -43,6 +43,7 @@ public:
     Result<void> insert(usize place, Disk medium);
     /// Takes it out. What is under way with it still ends.
     Result<void> remove(usize place);
+    bool has_medium(usize place) const;
     /// The drive's type for the CMOS; 0 without a drive.
     u8 cmos_type(usize place) const;
 
