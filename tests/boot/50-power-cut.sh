@@ -1,15 +1,20 @@
 #!/usr/bin/env bash
-# Ten times, QEMU is killed in the middle of writes, at another moment each time; whatever the guest had been told was flushed is in the physical image.
+# Ten times, QEMU is killed in the middle of writes, at another moment each time, and on another of the controllers that have writable disks;
+# whatever the guest had been told was flushed is in the physical image.
 . "$(dirname "$0")/support.sh"
 runs=${UNDERCROFT_POWER_CUTS:-10}
 block_bytes=16384
+protocols=(NVME SCSI IDE VIRTIO_BLK)
+declare -A guest_name=([NVME]=nvme0n1 [SCSI]=sda [IDE]=sda [VIRTIO_BLK]=vda)
+declare -A place=([NVME]='"location": 1' [SCSI]='"location": 0' [IDE]='"channel": 0, "location": 0' [VIRTIO_BLK]='"location": 0')
 
 cat >"$work/script" <<'SCRIPT'
 # Writes numbered blocks for ever, each flushed before the next; says so on the console after each flush.
+disk=$(tr ' ' '\n' </proc/cmdline | sed -n 's/^undercroft.disk=//p')
 number=0
 while :; do
     yes "undercroft block $number" | head -c 16384 >/tmp/block
-    dd if=/tmp/block of=/dev/nvme0n1 bs=16384 seek=$number conv=notrunc,fsync 2>/dev/null || { echo "write failed"; exit 1; }
+    dd if=/tmp/block of=$disk bs=16384 seek=$number conv=notrunc,fsync 2>/dev/null || { echo "write failed"; exit 1; }
     echo "flushed $number."
     number=$((number + 1))
 done
@@ -20,11 +25,16 @@ head -c 64 /dev/urandom >"$work/key"
 # power_cut RUN: boots, waits for the first flush and some more time, kills QEMU, and compares.
 power_cut() {
     local disk=$work/disk.$1 console=$work/console.$1 log=$work/log.$1 launcher pid tries=0 last
+    local protocol=${protocols[($1 - 1) % ${#protocols[@]}]}
     truncate -s 64M "$disk"
     : >"$console"
+    cat >"$work/config.$1" <<JSON
+{"version": 1, "storage_controllers": [{"protocol": "$protocol", "instance_id": "7a0d6b0c-3a3e-4f4e-9d25-1c3d2f3a4b5d", "luns": [
+  {${place[$protocol]}, "disk": "crypt:xts-aes-256:demo:nvme:0000:00:03.0/1"}]}]}
+JSON
     # exec: the launcher's own process id, whose child is QEMU.
     ( exec "$root/undercroft" boot --no-build --accel tcg --kernel "$root/build/guest/vmlinuz" --initrd "$work/initrd" \
-        --append 'console=ttyS0 quiet' --nvme "$disk" --key "demo=$work/key" --console "$console" --log "$log" --timeout 120 ) >"$work/launcher.$1" 2>&1 </dev/null &
+        --append "console=ttyS0 quiet undercroft.disk=/dev/${guest_name[$protocol]}" --config "$work/config.$1" --nvme "$disk" --key "demo=$work/key" --console "$console" --log "$log" --timeout 120 ) >"$work/launcher.$1" 2>&1 </dev/null &
     launcher=$!
     until grep -q '^flushed 3\.' "$console"; do
         sleep 0.2
@@ -49,7 +59,7 @@ power_cut() {
             return 1
         }
     done
-    echo "run $1: $((last + 1)) flushed blocks are there"
+    echo "run $1, $protocol: $((last + 1)) flushed blocks are there"
     rm -f "$disk" "$work/plain.$1"
 }
 
