@@ -118,6 +118,7 @@ check_firmware_options() {
     for name in --kernel --initrd --append; do
         [[ -z ${options[$name]} ]] || refuse "$name is for --firmware linux; SeaBIOS boots what is on the guest's disks, kernel included"
     done
+    [[ ${options[--guest]} == full ]] || refuse "--guest is for --firmware linux; SeaBIOS boots what is on the guest's disks"
     [[ -z ${options[--demo]} ]] || refuse '--demo brings its own kernel; leave out --firmware seabios'
 }
 

@@ -41,6 +41,7 @@ for option in --kernel --initrd; do
     refuses "$option is for --firmware linux" boot --firmware seabios $option "$work/kernel"
 done
 refuses '--append is for --firmware linux' boot --firmware seabios --append quiet
+refuses '--guest is for --firmware linux' boot --firmware seabios --guest cloud
 refuses '--demo brings its own kernel' boot --firmware seabios --demo
 "$root/undercroft" boot --dry-run --firmware seabios >"$work/command" || fail 'no dry run with firmware'
 grep -q 'opt/undercroft/firmware,file=/usr/share/seabios/' "$work/command" || fail 'the command lacks the firmware'

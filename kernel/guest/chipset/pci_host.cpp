@@ -16,6 +16,8 @@ constexpr u32 header_multifunction = u32{0x80} << 16;
 constexpr u8 reset_control_request = 0x04;
 constexpr u64 port_mask = 0xFFFF;
 
+constexpr u32 qemu_subsystem = 0x1100'1AF4;
+
 bool is_base_register(u16 offset_bytes) {
     return offset_bytes >= pci::config_offset::bar0 && offset_bytes < pci::config_offset::bar0 + 4 * pci_bars_max;
 }
@@ -23,13 +25,6 @@ bool is_base_register(u16 offset_bytes) {
 constexpr u16 aligned_register(u32 address) { return static_cast<u16>(address & 0xFC); }
 
 }  // namespace
-
-// 82441FX. The subsystem is QEMU's, by which firmware made for QEMU knows the machine; PAM registers at 59h-5Fh.
-constinit const PciHost::BridgeIdentity PciHost::host_bridge_identity = {
-    0x1237'8086, 0x060000'02, 0x1100'1AF4, 0x58, {0, 0}};
-// 82371SB; PIRQRC registers at 60h-63h, none of them routed.
-constinit const PciHost::BridgeIdentity PciHost::isa_bridge_identity = {
-    0x7000'8086, 0x060100'00, 0x1100'1AF4, 0x60, {0x8080'8080, 0}};
 
 u32* PciHost::Bridge::stored(u16 offset_bytes) {
     usize index = static_cast<usize>(offset_bytes - identity_.stored_offset) / sizeof(u32);
@@ -63,8 +58,19 @@ void PciHost::Bridge::write_config(u16 offset_bytes, u32 value, u32 mask) {
     }
 }
 
+// The host bridge is an 82441FX. The subsystem is QEMU's, by which firmware made for QEMU knows the machine; PAM registers
+// at 59h-5Fh. The ISA bridge is an 82371SB; PIRQRC registers at 60h-63h, none of them routed.
 PciHost::PciHost(GuestBus& bus, PowerControl& power)
-    : bus_(bus), power_(power), host_bridge_(host_bridge_identity), isa_bridge_(isa_bridge_identity) {}
+    : bus_(bus), power_(power), host_bridge_({.ids = 0x1237'8086,
+                                              .class_revision = 0x060000'02,
+                                              .subsystem_ids = qemu_subsystem,
+                                              .stored_offset = 0x58,
+                                              .stored_after_reset = {0, 0}}),
+      isa_bridge_({.ids = 0x7000'8086,
+                   .class_revision = 0x060100'00,
+                   .subsystem_ids = qemu_subsystem,
+                   .stored_offset = 0x60,
+                   .stored_after_reset = {0x8080'8080, 0}}) {}
 
 Result<void> PciHost::add_to_bus() {
     TRY(bus_.add_ports(*this, address_port, 8, AccessSize::dword));

@@ -116,12 +116,10 @@ private:
     private:
         u32* stored(u16 offset_bytes);
 
-        const BridgeIdentity& identity_;
+        const BridgeIdentity identity_;
         u32 stored_[2];
         u16 command_ = 0x0007;
     };
-    static const BridgeIdentity host_bridge_identity;
-    static const BridgeIdentity isa_bridge_identity;
 
     Slot* selected();
     bool is_shared(u8 device) const;
