@@ -1,7 +1,9 @@
-// Any sequence of register accesses, tables in guest memory, pauses and disk behaviours against an IDE controller:
-// nothing crashes, nobody is left paused, and after a reset with a healthy disk the drive is ready.
+// Any sequence of register accesses, tables in guest memory, pauses, disk behaviours and media changes against an IDE
+// controller with disks and a DVD drive: nothing crashes, nobody is left paused, and after a reset with a healthy disk
+// both kinds of drive show what a reset leaves.
 #include "hostsim/platform/virtual_platform.hpp"
 #include "storage/frontends/ide/controller.hpp"
+#include "storage/scsi/optical_unit.hpp"
 #include "tests/fuzz/fuzz_input.hpp"
 #include "tests/fuzz/storage/frontends/nvme/fuzz_disk.hpp"
 
@@ -33,7 +35,21 @@ void pass(VirtualTimePlatform& time, Executor& executor, u64 duration_ns) {
 constexpr u16 ports[] = {0x1F0, 0x1F1, 0x1F2, 0x1F3, 0x1F4, 0x1F5, 0x1F6, 0x1F7,
                          0x3F6, 0x177, 0x176, 0x170, 0x376, 0x1E0, 0x160, 0x174};
 
-void step(fuzz::Input& input, GuestBus& bus, ide::Controller& controller, test::FuzzDisk& disk,
+/// A DVD drive, and the medium that goes into it.
+struct Removable {
+    scsi::OpticalUnit& unit;
+    Disk medium;
+    void change(u8 how) {
+        if ((how & 3) == 0) {
+            ASSERT(unit.insert(medium).has_value());
+        } else {
+            // Without a medium, or where the guest prevents it, nothing happens.
+            static_cast<void>((how & 3) == 1 ? unit.remove() : unit.remove_by_force());
+        }
+    }
+};
+
+void step(fuzz::Input& input, GuestBus& bus, ide::Controller& controller, test::FuzzDisk& disk, Removable& drive,
           VirtualTimePlatform& time, Executor& executor) {
     u8 action = input.take<u8>();
     u16 port = ports[(action >> 4) & 15];
@@ -73,7 +89,7 @@ void step(fuzz::Input& input, GuestBus& bus, ide::Controller& controller, test::
         return;
     }
     case 13:
-        return disk.plan(input.take<u8>());
+        return (action & 0x80) != 0 ? drive.change(action >> 4) : disk.plan(input.take<u8>());
     case 14:
         return disk.resize(input.take<u16>());
     default:
@@ -103,9 +119,13 @@ extern "C" int LLVMFuzzerTestOneInput(const unsigned char* data, std::size_t siz
         {.memory = memory, .interrupts = {&lines[0], &lines[1]}, .pause = pause, .executors = {&executor, &executor}});
     ASSERT(controller->attach_disk(0, 0, *Disk::create(disk), {}).has_value());
     ASSERT(controller->attach_disk(1, 1, *Disk::create(disk), {}).has_value());
+    auto unit =
+        std::make_shared<scsi::OpticalUnit>(scsi::OpticalUnitConfig{.medium = *Disk::create(disk), .is_atapi = true});
+    Removable drive{.unit = *unit, .medium = *Disk::create(disk)};
+    ASSERT(controller->attach_packet(0, 1, unit, {}).has_value());
     ASSERT(controller->add_to(bus).has_value());
     while (!input.is_empty()) {
-        step(input, bus, *controller, *disk, time, executor);
+        step(input, bus, *controller, *disk, drive, time, executor);
     }
     disk->heal();
     controller->write_config(0x40, 0x8000'8000, ~u32{0});
@@ -115,6 +135,8 @@ extern "C" int LLVMFuzzerTestOneInput(const unsigned char* data, std::size_t siz
     bus.write_port(0x3F6, AccessSize::byte, 0);
     pass(time, executor, nanoseconds_per_second);
     ASSERT(bus.read_port(0x1F7, AccessSize::byte) == 0x50);
+    bus.write_port(0x1F6, AccessSize::byte, 0x10);
+    ASSERT(bus.read_port(0x1F7, AccessSize::byte) == 0 && bus.read_port(0x1F5, AccessSize::byte) == 0xEB);
     bool closed = false;
     detail::run_root(controller->close(), closed);
     pass(time, executor, nanoseconds_per_second);
