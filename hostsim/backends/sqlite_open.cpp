@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <sqlite3.h>
 #include <stdio.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 
 #include <bit>
@@ -101,6 +102,21 @@ Result<SqliteHeader, std::string> look_at_header(const std::string& path, bool h
     return parse_sqlite_header(bytes, static_cast<u64>(status.st_size), has_log);
 }
 
+constexpr const char* in_use = "is in use by another process: stop that one first, or work on a copy";
+
+// One writer at a time, and readers beside it: SQLite's own exclusive mode would keep readers out as well. Its locks are
+// of another kind (fcntl), and do not see this one.
+Result<FileDescriptor, std::string> lock_for_writing(const std::string& path) {
+    FileDescriptor file(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+    if (!file) {
+        return fail("cannot be opened: " + system_error_text(errno));
+    }
+    if (flock(file.get(), LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) {
+        return fail(std::string(in_use));
+    }
+    return file;
+}
+
 bool has_write_ahead_log(const std::string& path) {
     struct stat status{};
     return stat((path + "-wal").c_str(), &status) == 0 && status.st_size > 0;
@@ -120,7 +136,7 @@ std::string open_problem(const SqliteDatabase& database, int code) {
     switch (code & 0xff) {
     case SQLITE_BUSY:
     case SQLITE_LOCKED:
-        return "is in use by another process: stop that one first, or work on a copy";
+        return in_use;
     case SQLITE_READONLY:
     case SQLITE_PERM:
         return "cannot be written: " + sqlite_reason(database, code) + " (open it read-only?)";
@@ -156,9 +172,12 @@ Result<void, std::string> SqliteStore::create(const std::string& path, const Sql
 
 Result<std::unique_ptr<SqliteStore>, std::string> SqliteStore::open(const std::string& path,
                                                                     const SqliteStoreOptions& options) {
+    std::unique_ptr<SqliteStore> store(new SqliteStore(path, options));
+    if (!options.read_only && !options.shared) {
+        store->lock_ = TRY(lock_for_writing(path));
+    }
     bool has_log = has_write_ahead_log(path);
     TRY(look_at_header(path, has_log));
-    std::unique_ptr<SqliteStore> store(new SqliteStore(path, options));
     TRY(store->connect(has_log));
     TRY(store->read_facts());
     if (int code = store->prepare_all(); code != SQLITE_OK) {
@@ -178,10 +197,8 @@ Result<void, std::string> SqliteStore::connect(bool has_log) {
     }
     distrust(database_, has_log);
     sqlite3_extended_result_codes(database_.get(), 1);
-    bool exclusive = !options_.read_only && !options_.shared;
-    sqlite3_busy_timeout(database_.get(), exclusive ? 0 : shared_wait_ms);
-    code = sqlite_run(database_, exclusive ? "PRAGMA locking_mode = EXCLUSIVE; PRAGMA synchronous = NORMAL;"
-                                           : "PRAGMA synchronous = NORMAL;");
+    sqlite3_busy_timeout(database_.get(), shared_wait_ms);
+    code = sqlite_run(database_, "PRAGMA synchronous = NORMAL;");
     code = code == SQLITE_OK ? sqlite_run(database_, "PRAGMA cell_size_check = ON;") : code;
     return code == SQLITE_OK ? Result<void, std::string>{} : fail(open_problem(database_, code));
 }

@@ -15,6 +15,7 @@
 #include <string>
 #include <vector>
 
+#include "hostsim/backends/file_descriptor.hpp"
 #include "hostsim/backends/sqlite_handle.hpp"
 #include "storage/disk.hpp"
 
@@ -28,7 +29,8 @@ struct SqliteStoreFacts {
 
 struct SqliteStoreOptions {
     bool read_only = false;
-    /// Other processes may have the database open as well (a cache). Otherwise a second opener is refused.
+    /// Other processes may have the database open for writing as well (a cache). Otherwise a second writer is refused;
+    /// readers never are.
     bool shared = false;
 };
 
@@ -96,6 +98,7 @@ private:
 
     std::string path_;
     SqliteStoreOptions options_;
+    FileDescriptor lock_;  // of the one writer; closed behind the database
     SqliteDatabase database_;
     Statements statements_;  // after the database: they go before it
     SqliteStoreFacts facts_;

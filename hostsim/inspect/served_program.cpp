@@ -45,6 +45,9 @@ void ServedProgram::describe(inspect::Node& root) {
     inspect::describe_log_level(root);
     root.child("exports", [&](inspect::Node& node) { describe_exports(node); });
     root.child("connections", [&](inspect::Node& node) { server_.describe_connections(node, now_ns); });
+    for (NamedDevice& device : devices_) {
+        root.child(device.name, [&](inspect::Node& node) { device.record.describe(node, now_ns); });
+    }
     root.child("threads", [&](inspect::Node& node) { describe_threads(node); });
 }
 

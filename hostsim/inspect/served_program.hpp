@@ -4,6 +4,7 @@
 #include "hostsim/platform/executor_threads.hpp"
 #include "hostsim/servers/control/control_server.hpp"
 #include "hostsim/servers/nbd/server.hpp"
+#include "hostsim/servers/vhost_user/device_record.hpp"
 #include "storage/inspect/disks.hpp"
 
 namespace undercroft {
@@ -12,6 +13,9 @@ class ServedProgram final : public InspectedProgram {
 public:
     /// `pipelines`: of the server's exports, in their order. All outlive this.
     ServedProgram(nbd::Server& server, std::span<const InspectedDisk> pipelines, ExecutorThreads& threads);
+
+    /// Shows `record` as `name`. It outlives this.
+    void add(std::string name, vhost_user::DeviceRecord& record) { devices_.push_back({std::move(name), record}); }
 
     Task<void> prepare() override;
     void describe(inspect::Node& root) override;
@@ -27,7 +31,13 @@ private:
     void describe_exports(inspect::Node& node) const;
     void describe_threads(inspect::Node& node);
 
+    struct NamedDevice {
+        std::string name;
+        vhost_user::DeviceRecord& record;
+    };
+
     nbd::Server& server_;
+    std::vector<NamedDevice> devices_;
     std::span<const InspectedDisk> pipelines_;
     ExecutorThreads& threads_;
     std::vector<ThreadNumbers> numbers_;

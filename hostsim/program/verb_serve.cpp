@@ -190,6 +190,8 @@ Task<int> serve(std::vector<NamedDisk> disks, Offer offer, ExecutorThreads& thre
     std::vector<Disk> units;
     std::ranges::transform(exports, std::back_inserter(units), &nbd::Export::disk);
     nbd::Server server(std::move(exports), threads.executors());
+    vhost_user::DeviceRecord block_record;
+    vhost_user::DeviceRecord scsi_record;
     ServedProgram program(server, pipelines, threads);
     ControlServer control(program);
     TaskGroup accepting;
@@ -198,13 +200,15 @@ Task<int> serve(std::vector<NamedDisk> disks, Offer offer, ExecutorThreads& thre
         log_info("serving NBD at %s", listener.where().c_str());
     }
     if (offer.vhost_user_block) {
-        accepting.spawn(vhost_user::serve_device(*offer.vhost_user_block, block, accepting.token()));
+        program.add("vhost_user_blk", block_record);
+        accepting.spawn(vhost_user::serve_device(*offer.vhost_user_block, block, block_record, accepting.token()));
         log_info("serving vhost-user-blk at %s", offer.vhost_user_block->where().c_str());
     }
     virtio::ScsiDevice scsi(static_cast<u16>(std::min<u16>(offer.queues, vhost_user::queues_max - 2)));
     if (offer.vhost_user_scsi) {
         add_units(scsi.target(), units, offer.read_only);
-        accepting.spawn(vhost_user::serve_device(*offer.vhost_user_scsi, scsi, accepting.token()));
+        program.add("vhost_user_scsi", scsi_record);
+        accepting.spawn(vhost_user::serve_device(*offer.vhost_user_scsi, scsi, scsi_record, accepting.token()));
         log_info("serving vhost-user-scsi with %zu LUNs at %s", units.size(), offer.vhost_user_scsi->where().c_str());
     }
     if (offer.control) {

@@ -143,7 +143,9 @@ void Activity::describe_in_flight(Node& node, u64 now_ns) const {
         const Slot& slot = slots_[oldest];
         node.child(decimal(shown), [&](Node& below) {
             below.text("operation", to_string(slot.kind.load(std::memory_order_relaxed)));
-            below.number("offset_bytes", slot.offset_bytes.load(std::memory_order_relaxed));
+            if (u64 offset = slot.offset_bytes.load(std::memory_order_relaxed); offset != offset_unknown) {
+                below.number("offset_bytes", offset);
+            }
             below.number("length_bytes", slot.bytes.load(std::memory_order_relaxed));
             below.number("age_ns", now_ns >= oldest_ns ? now_ns - (oldest_ns - 1) : 0);
         });

@@ -18,6 +18,9 @@ namespace undercroft::inspect {
 enum class IoKind : u8 { read, write, flush, unmap, write_zeroes, other };
 inline constexpr usize io_kinds = 6;
 
+/// The place of an operation that nobody knows, or that has none: it is not shown.
+inline constexpr u64 offset_unknown = ~u64{0};
+
 /// Bucket `n` of a latency histogram counts what took less than 2^n ns, and no less than half of that; the last, what
 /// took longer.
 inline constexpr usize latency_buckets = 40;

@@ -152,8 +152,10 @@ stop_server
 
 # Without --control it is found by itself, where it is the only one.
 export XDG_RUNTIME_DIR=$folder
-start_server --nbd "unix:$socket" mem:1M
+start_server --nbd "unix:$socket" --vhost-user-blk "$folder/vm" mem:1M
 expect 'serve' "$UNDERCROFT_HOST" inspect program
+expect 'connected: false' "$UNDERCROFT_HOST" inspect vhost_user_blk
+expect 'counting = off' "$UNDERCROFT_HOST" inspect vhost_user_blk/counting=off
 first=$server_pid
 start_server --nbd "unix:$socket.2" mem:1M
 refused 20 "serve-$first.sock" program

@@ -6,7 +6,7 @@
 
 namespace undercroft::vhost_user {
 
-/// Accepts frontends at `listener` until `cancel` asks, each served to its end. `device` outlives it.
-Task<void> serve_device(Listener& listener, virtio::Device& device, CancelToken cancel);
+/// Accepts frontends at `listener` until `cancel` asks, each served to its end. `device` and `record` outlive it.
+Task<void> serve_device(Listener& listener, virtio::Device& device, DeviceRecord& record, CancelToken cancel);
 
 }  // namespace undercroft::vhost_user

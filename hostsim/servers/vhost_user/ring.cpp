@@ -24,6 +24,7 @@ bool Ring::start(const RingSetup& setup, RingOwner& owner) {
         return false;
     }
     device_ = &setup.device;
+    record_ = setup.record;
     index_ = setup.index;
     owner_ = &owner;
     memory_ = &setup.memory;
@@ -178,6 +179,7 @@ Task<void> Ring::look_out() {
 
 bool Ring::take_all() {
     bool any = false;
+    now_ns_ = 0;
     while (!broken_ && memory_is_intact()) {
         if (requests_->running() == queue_->size()) {
             stalled_ = true;  // a driver that adds what is under way; a request's end looks again
@@ -215,10 +217,36 @@ u16 Ring::note_taken() {
     return next_.id;
 }
 
+Task<Result<u32>> Ring::process(const virtio::Chain& chain) {
+    bool counts = record_ != nullptr && record_->is_counting.load(std::memory_order_relaxed);
+    return counts ? process_counted(chain) : device_->process(index_, chain, requests_->token());
+}
+
+// Where one request ends at once the next begins: one look at the clock for each, and one for a round of them.
+Task<Result<u32>> Ring::process_counted(const virtio::Chain& chain) {
+    RingPlatform& platform = RingPlatform::current();
+    now_ns_ = now_ns_ != 0 ? now_ns_ : platform.now_ns();
+    Movement movement = movement_of(chain);
+    bool parks = device_->is_parking(index_);
+    inspect::Activity::Started started{};
+    if (!parks) {
+        started = record_->activity.begin(movement.kind, inspect::offset_unknown, movement.bytes, now_ns_);
+    }
+    Result<u32> written = co_await device_->process(index_, chain, requests_->token());
+    if (!parks) {
+        now_ns_ = platform.now_ns();
+        record_->activity.end(started, now_ns_);
+        if (!written || !device_->went_well(index_, chain)) {
+            record_->activity.count_failure(movement.kind);
+        }
+    }
+    co_return written;
+}
+
 // Starts at once: takes its chain over before anything else is taken.
 Task<void> Ring::request(u16 slot) {
     virtio::Chain chain = next_;
-    Result<u32> written = co_await device_->process(index_, chain, requests_->token());
+    Result<u32> written = co_await process(chain);
     if (written) {
         complete(chain, slot, *written);
     } else if (written.error() == Error::cancelled) {

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "hostsim/platform/spin_credit.hpp"
+#include "hostsim/servers/vhost_user/device_record.hpp"
 #include "hostsim/servers/vhost_user/inflight.hpp"
 #include "hostsim/servers/vhost_user/memory_table.hpp"
 #include "kernel/async/task_group.hpp"
@@ -27,6 +28,7 @@ struct RingSetup {
     const MemoryTable& memory;
     u64 features;
     const InflightMemory* inflight;  ///< or null
+    DeviceRecord* record;            ///< or null
 };
 
 class Ring {
@@ -67,6 +69,8 @@ private:
     Result<void> go_on(const Recovered& recovered);
     Task<void> serve();
     Task<void> request(u16 slot);
+    Task<Result<u32>> process(const virtio::Chain& chain);
+    Task<Result<u32>> process_counted(const virtio::Chain& chain);
     Task<bool> wait_for_kick();
     Task<void> look_out();
     bool take_all();
@@ -76,6 +80,8 @@ private:
     void take_back_parked();
 
     virtio::Device* device_ = nullptr;
+    DeviceRecord* record_ = nullptr;
+    u64 now_ns_ = 0;  // when a request last ended, or the last round began
     u16 index_ = 0;
     RingOwner* owner_ = nullptr;
     const MemoryTable* memory_ = nullptr;

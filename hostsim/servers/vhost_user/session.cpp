@@ -12,7 +12,8 @@ constexpr u64 ring_features = virtio::feature_version_1 | virtio::feature_indire
                               virtio::feature_packed | feature_protocol;
 }
 
-Session::Session(Descriptor socket, virtio::Device& device) : channel_(std::move(socket)), device_(device) {
+Session::Session(Descriptor socket, virtio::Device& device, DeviceRecord* record)
+    : channel_(std::move(socket)), device_(device), record_(record) {
     ASSERT(device.queue_count() <= queues_max);
 }
 
@@ -62,7 +63,8 @@ bool Session::start_if_ready(usize index) {
                        .index = static_cast<u16>(index),
                        .memory = *memory_,
                        .features = features_,
-                       .inflight = inflight_.get()},
+                       .inflight = inflight_.get(),
+                       .record = record_},
                       *this);
 }
 

@@ -9,8 +9,9 @@ inline constexpr u16 queues_max = 16;
 
 class Session final : private RingOwner, private virtio::ConfigurationListener {
 public:
-    /// `device` outlives the session, and has at most `queues_max` queues.
-    Session(Descriptor socket, virtio::Device& device);
+    /// `device` outlives the session, and has at most `queues_max` queues. `record`, which does as well, counts what is
+    /// done; or null.
+    Session(Descriptor socket, virtio::Device& device, DeviceRecord* record = nullptr);
 
     /// Serves the frontend until it leaves, breaks the protocol, or `cancel` asks; then no request runs any more.
     Task<void> serve(CancelToken cancel);
@@ -33,6 +34,7 @@ private:
 
     Channel channel_;
     virtio::Device& device_;
+    DeviceRecord* record_;
     u64 features_ = 0;
     u64 protocol_features_ = 0;
     std::unique_ptr<MemoryTable> memory_;

@@ -30,6 +30,12 @@ Task<Result<u32>> BlockDevice::process(u16 queue, const Chain& chain, CancelToke
     return execute_block_request(disk_, identity_, chain, cancel);
 }
 
+bool BlockDevice::went_well(u16 queue, const Chain& chain) const {
+    (void)queue;
+    const MemorySegment& last = chain.writable().back();  // a request without one has broken the queue
+    return last.data[last.size - 1] == static_cast<std::byte>(BlockStatusCode::ok);
+}
+
 Task<void> BlockDevice::watch(ConfigurationListener& listener, CancelToken cancel) {
     u64 known = disk_.sector_count();
     while (!cancel.is_cancelled()) {

@@ -15,6 +15,7 @@ public:
     u16 queue_count() const override { return identity_.queues; }
     void read_configuration(u32 offset_bytes, std::span<std::byte> into) const override;
     Task<Result<u32>> process(u16 queue, const Chain& chain, CancelToken cancel) override;
+    bool went_well(u16 queue, const Chain& chain) const override;
     Task<void> watch(ConfigurationListener& listener, CancelToken cancel) override;
 
 private:

@@ -48,6 +48,13 @@ public:
     /// `cancelled` where there is no answer; every other error breaks the queue. `chain` stays until the task has
     /// ended.
     virtual Task<Result<u32>> process(u16 queue, const Chain& chain, CancelToken cancel) = 0;
+    /// Whether the answer in `chain`, a request of `queue` that was carried out, says that it went well: for counters,
+    /// since the driver may have written over it.
+    virtual bool went_well(u16 queue, const Chain& chain) const {
+        (void)queue;
+        (void)chain;
+        return true;
+    }
     /// Tells `listener` of changes until `cancel` asks, on one executor.
     virtual Task<void> watch(ConfigurationListener& listener, CancelToken cancel) = 0;
     /// What `inspect` shows of it beside its queues. Any executor.

@@ -167,6 +167,15 @@ Task<Result<u32>> ScsiDevice::command(const Chain& chain, CancelToken cancel) {
     co_return static_cast<u32>(response_bytes + transferred);
 }
 
+bool ScsiDevice::went_well(u16 queue, const Chain& chain) const {
+    ScsiCommandResponse response;
+    if (queue < scsi_first_request_queue || total_bytes(chain.writable()) < sizeof(response)) {
+        return true;
+    }
+    SegmentCursor(chain.writable()).copy_out(std::as_writable_bytes(std::span(&response, 1)));
+    return response.response == ScsiResponse::ok && response.status == static_cast<u8>(scsi::Status::good);
+}
+
 Task<Result<u32>> ScsiDevice::control(const Chain& chain, CancelToken cancel) {
     u64 readable = total_bytes(chain.readable());
     u64 writable = total_bytes(chain.writable());

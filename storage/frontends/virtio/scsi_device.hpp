@@ -35,6 +35,7 @@ public:
     void read_configuration(u32 offset_bytes, std::span<std::byte> into) const override;
     void write_configuration(u32 offset_bytes, std::span<const std::byte> from) override;
     Task<Result<u32>> process(u16 queue, const Chain& chain, CancelToken cancel) override;
+    bool went_well(u16 queue, const Chain& chain) const override;
     /// Nothing in the configuration changes: what does has events.
     Task<void> watch(ConfigurationListener&, CancelToken) override { co_return; }
     void describe(inspect::Node& node) const override { target_.describe(node); }

@@ -165,13 +165,19 @@ TEST_CASE("a store is never made over something, and not with a geometry that is
     CHECK(std::distance(std::filesystem::directory_iterator(folder / ""), std::filesystem::directory_iterator()) == 1);
 }
 
-TEST_CASE("a store has one opener, unless it is shared or read-only") {
+TEST_CASE("a store has one writer, unless it is shared, and readers beside it") {
     TemporaryFolder folder;
     std::string path = folder / "disk.sqlite";
     {
         std::unique_ptr<SqliteStore> store = make_store(path);
         CHECK(contains(open_error(path), "in use by another process"));
         CHECK(write(*store, 1, {1}).has_value());
+        std::unique_ptr<SqliteStore> reader = std::move(*SqliteStore::open(path, {.read_only = true}));
+        CHECK(contents(*reader, {.start = 0, .count = 10}).size() == 1);
+        CHECK(write(*store, 5, {5}).has_value());
+        CHECK(contents(*reader, {.start = 0, .count = 10}).size() == 2);
+        CHECK(store->discard({.start = 5, .count = 1}, ForceUnitAccess::no).has_value());
+        CHECK(contents(*reader, {.start = 0, .count = 10}).size() == 1);
     }
     {
         std::unique_ptr<SqliteStore> first = std::move(*SqliteStore::open(path, {.shared = true}));

@@ -32,7 +32,7 @@ struct Rig {
     /// Runs a session while `frontend_part` runs; false where it said so.
     bool with_session(auto&& frontend_part) {
         Frontend frontend;
-        Session session(frontend.take_server_end(), device);
+        Session session(frontend.take_server_end(), device, &record);
         bool result = false;
         std::thread thread([&] {
             result = frontend_part(frontend);
@@ -65,13 +65,13 @@ struct Rig {
                frontend.send(Message::set_ring_kick, u64{0}, {kick.get()}) &&
                frontend.send(Message::set_ring_enable, RingState{.index = 0, .value = 1});
     }
-    void add_read(FakeDriver& driver) const {
-        add_read_silently(driver);
+    void add_read(FakeDriver& driver, u64 sector = 0) const {
+        add_read_silently(driver, sector);
         u64 one = 1;
         REQUIRE(write(kick.get(), &one, sizeof(one)) == sizeof(one));
     }
-    void add_read_silently(FakeDriver& driver) const {
-        driver.put(FakeDriver::data_at, virtio::BlockRequestHeader{});
+    void add_read_silently(FakeDriver& driver, u64 sector = 0) const {
+        driver.put(FakeDriver::data_at, virtio::BlockRequestHeader{.type = 0, .reserved = 0, .sector = sector});
         driver.put(status_at, u8{0xee});
         driver.add({{FakeDriver::data_at, 16, false}, {buffer_at, 512, true}, {status_at, 1, true}});
     }
@@ -80,6 +80,13 @@ struct Rig {
         return read(call.get(), &count, sizeof(count)) == sizeof(count);  // waits
     }
 
+    inspect::KindTotals totals(inspect::IoKind kind) const {
+        inspect::IoTotals all;
+        record.activity.add_to(all);
+        return all.kinds[static_cast<usize>(kind)];
+    }
+
+    DeviceRecord record;
     std::unique_ptr<ExecutorThreads> threads = std::move(*ExecutorThreads::create(1));
     SharedMemory memory{FakeDriver::memory_bytes};
     Descriptor kick{eventfd(0, EFD_NONBLOCK)};
@@ -123,6 +130,27 @@ TEST_CASE("while its thread looks out for work, a ring is served without being t
             return fine;
         }));
     }
+}
+
+TEST_CASE("a ring's requests are counted, while that is wanted", "[vhost]") {
+    Rig rig;
+    FakeDriver driver(rig.memory.data(), ring_size, false);
+    CHECK(rig.with_session([&](Frontend& frontend) {
+        bool fine = rig.start(frontend, driver, 0);
+        for (u64 sector : {0U, 5U, 1U << 20}) {  // the last lies behind the end
+            rig.add_read(driver, sector);
+            fine = fine && rig.was_called() && driver.completed();
+        }
+        rig.record.is_counting = false;
+        rig.add_read(driver);
+        return fine && rig.was_called() && driver.completed();
+    }));
+    inspect::KindTotals reads = rig.totals(inspect::IoKind::read);
+    CHECK(reads.ended() == 3);
+    CHECK(reads.bytes == 3 * 512);
+    CHECK(reads.failures == 1);
+    CHECK(rig.totals(inspect::IoKind::write).ended() == 0);
+    CHECK(rig.record.activity.in_flight() == 0);
 }
 
 TEST_CASE("in-flight memory is given for both kinds of ring, and taken back", "[vhost]") {

@@ -145,15 +145,21 @@ private:
     u16 add_packed(const std::vector<Buffer>& places, u16 extra) {
         u16 id = next_id_++ % size_;
         places_[id] = static_cast<u16>(places.size());
+        // The first becomes available last: a device may be looking.
+        std::vector<std::pair<u64, PackedDescriptor>> descriptors;
         for (usize index = 0; index < places.size(); ++index) {
             bool more = index + 1 < places.size();
             u16 flags =
                 static_cast<u16>((more ? descriptor_next : 0) | (places[index].writable ? descriptor_write : 0) |
                                  extra | (available_wrap_ ? descriptor_available : descriptor_used));
-            put(origin_ + descriptors_at + next_available_ * 16U,
+            descriptors.emplace_back(
+                origin_ + descriptors_at + next_available_ * 16U,
                 PackedDescriptor{
                     .address = places[index].address, .length = places[index].length, .id = id, .flags = flags});
             advance(next_available_, available_wrap_, 1);
+        }
+        for (usize index = descriptors.size(); index-- > 0;) {
+            put(descriptors[index].first, descriptors[index].second);
         }
         return id;
     }
