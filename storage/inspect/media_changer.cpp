@@ -1,8 +1,6 @@
 // The settings of a drive.
 #include "storage/inspect/media_changer.hpp"
 
-#include <charconv>
-
 #include "kernel/config/identifiers.hpp"
 
 namespace undercroft {
@@ -39,13 +37,11 @@ inspect::SetResult MediaChanger::change(std::string_view text) {
 }
 
 inspect::SetResult MediaChanger::insert(std::string_view number) {
-    usize wanted = 0;
-    const char* end = number.data() + number.size();
-    auto [rest, error] = std::from_chars(number.data(), end, wanted);
-    if (error != std::errc() || rest != end) {
+    std::optional<u64> wanted = parse_decimal(number);
+    if (!wanted) {
         return refusal("that is no number, nor eject or force-eject");
     }
-    if (wanted == 0 || wanted > media_.size()) {
+    if (*wanted == 0 || *wanted > media_.size()) {
         return refusal(media_.empty() ? "this drive has no media"
                                       : "this drive has media 1 to " + decimal(media_.size()));
     }
@@ -54,10 +50,10 @@ inspect::SetResult MediaChanger::insert(std::string_view number) {
             return locked();
         }
     }
-    if (!drive_->insert(media_[wanted - 1])) {
+    if (!drive_->insert(media_[static_cast<usize>(*wanted) - 1])) {
         return refusal("the drive does not take that medium");
     }
-    inserted_ = wanted;
+    inserted_ = static_cast<usize>(*wanted);
     return {};
 }
 
