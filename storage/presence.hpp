@@ -54,6 +54,7 @@ class PresenceMap {
 public:
     static constexpr usize sectors_max = 256;
 
+    /// `unknown` counts as data: it has to be read.
     void set(usize first, usize count, Presence presence) {
         data_.set(first, count, presence == Presence::data || presence == Presence::unknown);
         zero_.set(first, count, presence == Presence::zero);

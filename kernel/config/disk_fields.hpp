@@ -62,12 +62,15 @@ public:
     /// One of `names`, as its index.
     std::optional<usize> choice(std::string_view name, std::span<const std::string_view> names, const char* what);
 
+    /// Reports `message` about the field `name`.
     virtual void error(std::string_view name, std::string message) = 0;
     /// About the disk as a whole.
     virtual void error(std::string message) = 0;
     /// The disk below. Null where it has errors.
     virtual DiskBelow below(DiskDepth depth) = 0;
+    /// The disks of a `striped` or `layered` one; those with errors are left out.
     virtual std::vector<DiskConfig> members(DiskDepth depth) = 0;
+    /// The rules of a `fault` disk, as far as they are sound.
     virtual std::vector<FaultRuleConfig> fault_rules() = 0;
 
 protected:

@@ -45,6 +45,7 @@ public:
         TRY(read(guest_address, std::as_writable_bytes(std::span(&value, 1))));
         return value;
     }
+    /// As `write`, of one wire structure.
     template <typename T>
     Result<void> write_value(u64 guest_address, const T& value) const {
         static_assert(std::is_trivially_copyable_v<T>);

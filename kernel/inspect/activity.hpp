@@ -67,6 +67,7 @@ public:
         }
         kinds_[static_cast<usize>(started.kind)].bytes.add(bytes);
     }
+    /// An operation starts; each is ended once, by `end`.
     Started begin(IoKind kind, u64 offset_bytes, u64 bytes, u64 now_ns) {
         u32 slot = first_free_;
         if (slot < slot_count_) [[likely]] {
@@ -80,6 +81,7 @@ public:
         kinds_[static_cast<usize>(kind)].bytes.add(bytes);
         return {.at_ns = now_ns, .slot = slot, .kind = kind};
     }
+    /// Counts it and what it took, and gives its slot back.
     void end(const Started& started, u64 now_ns) {
         Kind& kind = kinds_[static_cast<usize>(started.kind)];
         u64 took_ns = now_ns > started.at_ns ? now_ns - started.at_ns : 0;

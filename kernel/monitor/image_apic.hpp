@@ -15,6 +15,7 @@ class ImageApic {
 public:
     static constexpr u64 no_deadline = ~u64{0};
 
+    /// From any processor.
     void request(u8 vector) { request_[vector / 64].fetch_or(u64{1} << (vector % 64), std::memory_order_seq_cst); }
     bool pending() const { return highest() >= 0; }
     /// Highest requested vector, -1: none.
@@ -27,15 +28,19 @@ public:
         }
         return -1;
     }
+    /// It was given to VTL2.
     void acknowledge(u8 vector) {
         request_[vector / 64].fetch_and(~(u64{1} << (vector % 64)), std::memory_order_acq_rel);
     }
 
     u32 timer_lvt() const { return timer_lvt_; }
     void set_timer_lvt(u32 value) { timer_lvt_ = value; }
+    /// As the TSC deadline register has it: 0 is none.
     void set_deadline(u64 tsc) { deadline_ = tsc == 0 ? no_deadline : tsc; }
     u64 deadline() const { return deadline_ == no_deadline ? 0 : deadline_; }
+    /// As a time: `no_deadline` is none.
     u64 next_deadline() const { return deadline_; }
+    /// At the time `tsc`: requests the timer's vector where its deadline has passed and it is not masked.
     void expire(u64 tsc) {
         if (tsc >= deadline_) {
             deadline_ = no_deadline;

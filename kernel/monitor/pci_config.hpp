@@ -15,6 +15,7 @@ inline u32 pci_read(u16 function, u16 offset) {
     arch::out32(pci_address_port, pci_address_enable | (u32{function} << 8) | offset);
     return arch::in32(pci_data_port);
 }
+/// As `pci_read`, all 32 bits.
 inline void pci_write(u16 function, u16 offset, u32 value) {
     arch::out32(pci_address_port, pci_address_enable | (u32{function} << 8) | offset);
     arch::out32(pci_data_port, value);

@@ -36,7 +36,7 @@ TEST_CASE("page blocks are disjoint, aligned, and merge again, whatever the sequ
                 std::memset(block, 0xAA, bytes);
                 blocks[block] = bytes;
             } else if (!blocks.empty()) {
-                auto chosen = std::next(blocks.begin(), random() % blocks.size());
+                auto chosen = std::next(blocks.begin(), static_cast<std::ptrdiff_t>(random() % blocks.size()));
                 pages.allocator.release(chosen->first);
                 blocks.erase(chosen);
             }
