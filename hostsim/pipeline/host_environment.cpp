@@ -59,37 +59,50 @@ Task<OpenedDisk> open_blob(const BlobDiskConfig& blob) {
     co_return with_path(public_url(blob.url), co_await open_http_disk(blob.url, {.format = format}));
 }
 
-Task<OpenedDisk> open_sqlite(const SqliteDiskConfig& sqlite) {
+/// As its only writer; or, where that fails and `reads_in_use`, as a reader. One that is no reader's problem is said again.
+Task<Result<std::shared_ptr<DiskLayer>, std::string>> open_database(std::string path, SqliteLayerOptions options,
+                                                                    bool reads_in_use) {
+    auto layer = co_await open_sqlite_layer(path, options);
+    if (!layer && reads_in_use && !options.create) {
+        options.read_only = true;
+        layer = co_await open_sqlite_layer(std::move(path), options);
+    }
+    co_return layer;
+}
+
+Task<OpenedDisk> open_sqlite(const SqliteDiskConfig& sqlite, bool reads_in_use) {
     SqliteLayerOptions options;
     if (sqlite.create_bytes) {
         options.create = SqliteLayerOptions::Create{.sector_size = sqlite.sector_size,
                                                     .sectors = *sqlite.create_bytes / sqlite.sector_size};
     }
-    auto layer = co_await open_sqlite_layer(sqlite.path, options);
+    auto layer = co_await open_database(sqlite.path, options, reads_in_use);
     if (!layer) {
         co_return about(sqlite.path, layer.error());
     }
     if (!(*layer)->sector_count()) {
         co_return about(sqlite.path, "holds what differs from another disk; give that too: sqldiff:PATH:DISK");
     }
+    bool read_only = (*layer)->facts().read_only;
     std::vector<LayerPlacement> layers;
     layers.push_back({.layer = std::move(*layer)});
-    co_return with_path(sqlite.path, layered(std::move(layers)));
+    co_return with_path(sqlite.path, layered(std::move(layers), {.read_only = read_only}));
 }
 
-Task<OpenedDisk> open_sqlite_diff(const SqliteDiffConfig& diff, Disk below) {
+Task<OpenedDisk> open_sqlite_diff(const SqliteDiffConfig& diff, Disk below, bool reads_in_use) {
     SqliteLayerOptions options;
     if (diff.create) {
         options.create = SqliteLayerOptions::Create{.sector_size = below.sector_size(), .sectors = {}};
     }
-    auto layer = co_await open_sqlite_layer(diff.path, options);
+    auto layer = co_await open_database(diff.path, options, reads_in_use);
     if (!layer) {
         co_return about(diff.path, layer.error());
     }
+    bool read_only = (*layer)->facts().read_only;
     std::vector<LayerPlacement> layers;
     layers.push_back({.layer = std::move(*layer)});
     layers.push_back({.layer = std::make_shared<WholeDiskLayer>(std::move(below))});
-    co_return with_path(diff.path, layered(std::move(layers)));
+    co_return with_path(diff.path, layered(std::move(layers), {.read_only = read_only}));
 }
 
 // What is written goes to the disk below as well: other programs share the cache, and it may be thrown away.
@@ -166,10 +179,10 @@ Task<Result<Disk, Refusal>> HostPipelineEnvironment::open_backend(const DiskConf
         co_return co_await open_blob(*blob);
     }
     if (const auto* sqlite = std::get_if<SqliteDiskConfig>(&disk.kind)) {
-        co_return co_await open_sqlite(*sqlite);
+        co_return co_await open_sqlite(*sqlite, reads_databases_in_use_);
     }
     if (const auto* diff = std::get_if<SqliteDiffConfig>(&disk.kind)) {
-        co_return co_await open_sqlite_diff(*diff, std::move(*below));
+        co_return co_await open_sqlite_diff(*diff, std::move(*below), reads_databases_in_use_);
     }
     const auto* cache = std::get_if<AutoCacheConfig>(&disk.kind);
     ASSERT(cache != nullptr && below && bounce != nullptr);

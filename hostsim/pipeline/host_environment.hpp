@@ -34,6 +34,9 @@ public:
     /// To be called once all pipelines are open; a key that is asked for later is read again.
     void wipe_keys() { keys_.wipe(); }
 
+    /// From now on a database that somebody else writes is opened read-only, beside them, instead of refused.
+    void read_databases_in_use(bool wanted) { reads_databases_in_use_ = wanted; }
+
     /// `name` is the path of a file.
     Result<std::span<const std::byte>, Refusal> key(std::string_view name) override { return keys_.read(name); }
     BounceSource& bounce(usize nesting) override;
@@ -52,6 +55,7 @@ private:
     std::vector<Executor*> executors_;
     HostPipelineOptions options_;
     KeyFiles keys_;
+    bool reads_databases_in_use_ = false;
     std::array<std::unique_ptr<ExecutorBouncePools>, disk_nesting_max> bounce_;  // made when first asked for
 };
 

@@ -68,7 +68,10 @@ std::optional<Disk> DiskSession::open(const std::string& line, DiskAccess access
     if (access == DiskAccess::read_only) {
         make_read_only(*config);
     }
-    return open(line, *config);
+    environment_.read_databases_in_use(access == DiskAccess::read_only);
+    std::optional<Disk> disk = open(line, *config);
+    environment_.read_databases_in_use(false);
+    return disk;
 }
 
 int refuse_disk(int status, const std::string& why) {

@@ -63,6 +63,14 @@ done
 [[ -z $(find . -name '*.convert') ]] || fail 'a copy that ended left its note'
 refused 13 'fewer than' convert file:source.img 'mem:1M'
 
+# A database is read beside the server that writes it, and written by nobody else.
+start_server --nbd "unix:$socket" sql:disk.sqlite
+qemu-io -f raw "$uri" -c 'write -P 9 1M 64k' >/dev/null || fail 'qemu-io could not write'
+disk info sql:disk.sqlite | grep -q '^size' || fail 'no information about a database in use'
+disk map sql:disk.sqlite >/dev/null || fail 'no map of a database in use'
+refused 13 'in use by another process' convert file:source.img sql:disk.sqlite
+stop_server
+
 # Changing what is stored is noticed, and not repaired.
 printf 'x' | dd of=fixed.vhd bs=1 seek=$((48 * 1024 * 1024 + 100)) conv=notrunc status=none
 dd if=/dev/urandom of=disk.sqlite bs=16K seek=40 count=1 conv=notrunc status=none
