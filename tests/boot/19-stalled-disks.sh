@@ -59,13 +59,17 @@ until [ "$(cat /sys/block/vda/size)" = 2048 ] && [ "$(cat "/sys/block/$fast/size
 done
 say "sizes $(cat /sys/block/vda/size) $(cat "/sys/block/$fast/size") attentions $(dmesg | grep -c 'Capacity data has changed')"
 
-# How long the fast disk takes, before, while the other holds eight reads, and after.
+# How long the fast disk takes, before, while the other holds eight reads, and after: the best of three times, since this machine has other work.
 measure() {
-    before=$(now)
-    for round in 1 2 3 4; do dd if="/dev/$fast" of=/dev/null bs=4k iflag=direct 2>/dev/null; done
-    echo $(($(now) - before))
+    best=999999
+    for attempt in 1 2 3; do
+        before=$(now)
+        for round in 1 2 3 4; do dd if="/dev/$fast" of=/dev/null bs=4k iflag=direct 2>/dev/null; done
+        time=$(($(now) - before))
+        [ $time -ge $best ] || best=$time
+    done
+    echo $best
 }
-measure >/dev/null
 first=$(measure)
 for reader in 1 2 3 4 5 6 7 8; do
     (while [ ! -e /tmp/stop ]; do read_one "$stuck"; done; echo >>/tmp/readers) &

@@ -21,6 +21,7 @@ void PciQueue::activate(const Queue& queue) {
     queue_.emplace(queue);
     group_.emplace();
     in_flight_.store(0, std::memory_order_relaxed);
+    taken_ = recent_[0] = recent_[1] = 0;
     is_broken_ = is_stalled_ = polling_ = polling_time_up_ = false;
     active_.store(true, std::memory_order_release);
     schedule();  // the driver may have filled it before
@@ -73,13 +74,17 @@ bool PciQueue::take_one() {
     if (*taken) {
         in_flight_.store(in_flight() + 1, std::memory_order_relaxed);  // this executor alone writes it
         requests_.add();
+        if (taken_++ % requests_of_age == 0) {
+            recent_[age_now() & 1] = 0;
+        }
+        ++recent_[age_now() & 1];
         group_->spawn(request());
     }
     return *taken;
 }
 
 bool PciQueue::has_nothing_new() {
-    if (in_flight() >= polling_requests_min && !polling_time_up_) {
+    if (recent_[0] + recent_[1] >= polling_requests_min && !polling_time_up_) {
         if (!polling_) {
             polling_ = true;
             watch_completions();
@@ -121,12 +126,16 @@ void PciQueue::break_ring(Error why) {
 // Starts at once: takes its chain over before the next is taken.
 Task<void> PciQueue::request() {
     Chain chain = next_;
+    u64 age = age_now();
     Result<u32> written = co_await device_->process(index_, chain, group_->token());
-    finish(chain, written);
+    finish(chain, age, written);
 }
 
-void PciQueue::finish(const Chain& chain, const Result<u32>& written) {
+void PciQueue::finish(const Chain& chain, u64 age, const Result<u32>& written) {
     in_flight_.store(in_flight() - 1, std::memory_order_relaxed);
+    if (age_now() - age < 2) {
+        --recent_[age & 1];
+    }
     if (!is_active()) {
         return;  // the driver has forgotten it
     }

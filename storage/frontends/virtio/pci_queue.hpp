@@ -73,7 +73,9 @@ private:
     void schedule();
     void break_ring(Error why);
     Task<void> request();
-    void finish(const Chain& chain, const Result<u32>& written);
+    void finish(const Chain& chain, u64 age, const Result<u32>& written);
+    /// Of the request taken last.
+    u64 age_now() const { return (taken_ - 1) / requests_of_age; }
 
     u16 index_ = 0;
     Executor* executor_ = nullptr;
@@ -91,6 +93,11 @@ private:
     std::optional<TaskGroup> group_;
     Chain next_;
     std::atomic<u32> in_flight_{0};  // read by others
+    // Requests by age, so many in a row of one: what is under way of the last two tells whether completions will come soon. What
+    // is older waits for a disk that does not answer, and must not keep the others waiting for it.
+    static constexpr u64 requests_of_age = size_max;
+    u64 taken_ = 0;
+    u32 recent_[2] = {};  // under way, by the lowest bit of their age
     bool is_broken_ = false;
     bool is_stalled_ = false;  // as many requests under way as there may be
     bool polling_ = false;     // each completion looks; the driver was not asked to call
