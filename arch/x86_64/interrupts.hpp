@@ -37,8 +37,8 @@ static_assert(sizeof(TaskState) == 104);
 
 /// One CPU's GDT and TSS.
 struct DescriptorTables {
-    alignas(16) u64 gdt[5];
-    alignas(16) TaskState task;
+    alignas(16) u64 gdt[5] = {};
+    alignas(16) TaskState task = {};
 };
 
 /// Fills `tables` and loads GDT, segment registers and TR on this CPU. Interrupt stacks not given (0) are not used by

@@ -23,7 +23,7 @@ struct Hypercalls::Call {
     /// A copy of the input structure at the page RDX names, `offset` bytes in.
     template <typename T>
     Result<T> read(u64 offset = 0) const {
-        T value;
+        T value = {};
         memcpy(&value, TRY(image_memory(rdx + offset, sizeof(T))), sizeof(T));
         return value;
     }
@@ -37,7 +37,6 @@ Status to_status(Error error) {
     switch (error) {
     case Error::invalid_argument:
     case Error::malformed:
-        return Status::invalid_parameter;
     case Error::out_of_range:
     case Error::not_found:
         return Status::invalid_parameter;

@@ -168,11 +168,10 @@ Result<void> VirtualProcessor::write_image_msr(u32 number, u64 value) {
     case msr::x2apic_first + apic::self_ipi:
         image_apic_.request(static_cast<u8>(value));
         return {};
-    // Delivery acknowledges, and there are no priorities.
+    // Delivery acknowledges, and there are no priorities; nor does it matter who VTL2 says it is.
     case msr::x2apic_first + apic::end_of_interrupt:
     case msr::x2apic_first + apic::task_priority:
     case msr::x2apic_first + apic::spurious_vector:
-        return {};
     case tlfs::msr_guest_os_id:
         return {};
     case tlfs::msr_vp_assist_page: {

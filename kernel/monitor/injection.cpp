@@ -66,7 +66,6 @@ void VirtualProcessor::prepare_guest_injection() {
         if (slot_free && can_interrupt(guest_)) {
             guest_apic_.acknowledge(static_cast<u8>(vector));
             control.event_injection = svm::Event::make(svm::EventType::external_interrupt, static_cast<u8>(vector)).raw;
-            slot_free = false;
             vector = guest_apic_.deliverable();
         }
         if (vector >= 0) {

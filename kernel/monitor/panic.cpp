@@ -70,7 +70,7 @@ void panic(const char* file, int line, const char* format, ...) {
     char message[192];
     va_list arguments;
     va_start(arguments, format);
-    vsnprintf(message, sizeof(message), format, arguments);
+    (void)vsnprintf(message, sizeof(message), format, arguments);
     va_end(arguments);
     monitor::log("panic: %s (%s:%d)", message, file, line);
     monitor::print_backtrace(reinterpret_cast<u64>(__builtin_frame_address(0)));

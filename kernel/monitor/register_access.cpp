@@ -5,6 +5,7 @@
 
 #include "arch/x86_64/cpu.hpp"
 #include "arch/x86_64/registers.hpp"
+#include "kernel/base/assert.hpp"
 #include "kernel/monitor/cpuid_policy.hpp"
 #include "kernel/monitor/machine.hpp"
 
@@ -85,8 +86,13 @@ u8 RegisterAccess::privilege_of(const svm::SaveArea& save) {
 }
 
 /// Registers that hold any 64-bit value.
+svm::SaveArea& RegisterAccess::save_area(VirtualProcessor& vp) {
+    ASSERT(vp.guest_.vmcb != nullptr);  // from `create` on
+    return vp.guest_.vmcb->save;
+}
+
 u64* RegisterAccess::plain_register(VirtualProcessor& vp, u32 name) {
-    svm::SaveArea& save = vp.guest_.vmcb->save;
+    svm::SaveArea& save = save_area(vp);
     if (is_between(name, RegisterName::rax, RegisterName::r15)) {
         switch (static_cast<RegisterName>(name)) {
         case RegisterName::rax:
@@ -126,7 +132,7 @@ u64* RegisterAccess::plain_register(VirtualProcessor& vp, u32 name) {
 }
 
 svm::Segment* RegisterAccess::segment_register(VirtualProcessor& vp, u32 name) {
-    svm::SaveArea& save = vp.guest_.vmcb->save;
+    svm::SaveArea& save = save_area(vp);
     switch (static_cast<RegisterName>(name)) {
     case RegisterName::es:
         return &save.es;
@@ -150,7 +156,7 @@ svm::Segment* RegisterAccess::segment_register(VirtualProcessor& vp, u32 name) {
 }
 
 Result<tlfs::RegisterValue> RegisterAccess::get(VirtualProcessor& vp, u32 name) {
-    const svm::SaveArea& save = vp.guest_.vmcb->save;
+    const svm::SaveArea& save = save_area(vp);
     if (const u64* plain = plain_register(vp, name)) {
         return tlfs::RegisterValue{*plain, 0};
     }
@@ -233,7 +239,7 @@ void RegisterAccess::update_long_mode(svm::SaveArea& save) {
 }
 
 Result<void> RegisterAccess::set_control(VirtualProcessor& vp, RegisterName name, u64 value) {
-    svm::SaveArea& save = vp.guest_.vmcb->save;
+    svm::SaveArea& save = save_area(vp);
     switch (name) {
     case RegisterName::cr0:
         if ((value & ~cr0_defined) != 0 ||
@@ -285,7 +291,7 @@ Result<void> RegisterAccess::set_register_page(VirtualProcessor& vp, u64 value) 
 }
 
 Result<void> RegisterAccess::set(VirtualProcessor& vp, u32 name, tlfs::RegisterValue value) {
-    svm::SaveArea& save = vp.guest_.vmcb->save;
+    svm::SaveArea& save = save_area(vp);
     if (u64* plain = plain_register(vp, name)) {
         *plain = value.low;
         // The boot processor of VTL0 stands still until VTL2 says where it begins; the others wait for a startup IPI.

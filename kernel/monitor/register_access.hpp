@@ -23,6 +23,7 @@ public:
     static u8 privilege_of(const svm::SaveArea& save);
 
 private:
+    static svm::SaveArea& save_area(VirtualProcessor& vp);
     static u64* plain_register(VirtualProcessor& vp, u32 name);
     static svm::Segment* segment_register(VirtualProcessor& vp, u32 name);
     static Result<void> set_control(VirtualProcessor& vp, tlfs::RegisterName name, u64 value);

@@ -37,8 +37,8 @@ struct Level {
 
 /// What an entry began with.
 struct EntryState {
-    u64 rip;
-    u64 cr2;
+    u64 rip = 0;
+    u64 cr2 = 0;
     svm::Event event;  ///< EVENTINJ
 };
 

@@ -6,7 +6,7 @@
 namespace undercroft::elf {
 
 struct FileHeader {
-    u8 identification[16];
+    u8 identification[16] = {};
     Le<u16> type;
     Le<u16> machine;
     Le<u32> version;

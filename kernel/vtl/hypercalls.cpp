@@ -206,7 +206,7 @@ Result<void> map_line_interrupt(const vtl2::MapInterruptInput& input) {
 
 Result<vtl2::Statistics> get_statistics(u32 vp_index) {
     TRY(check(call_fast(vtl2::CallCode::get_statistics, vp_index, pages().output_address).rax));
-    vtl2::Statistics statistics;
+    vtl2::Statistics statistics = {};
     std::memcpy(&statistics, pages().output, sizeof(statistics));
     return statistics;
 }

@@ -42,7 +42,7 @@ void VirtualProcessor::initialise(u32 index, u32 apic_id, const SharedPages& pag
     register_address_ = addresses.guest_physical(pages.registers);
 }
 
-void VirtualProcessor::bind() { cpu::set_current_pointer(&self_); }
+void VirtualProcessor::bind() { cpu::set_current_pointer(static_cast<void*>(&self_)); }
 
 Result<void> VirtualProcessor::enable() {
     static_assert(sizeof(tlfs::VpAssistPage) == page_size);
