@@ -104,15 +104,17 @@ Result<SqliteHeader, std::string> look_at_header(const std::string& path, bool h
 
 constexpr const char* in_use = "is in use by another process: stop that one first, or work on a copy";
 
-// One writer at a time, and readers beside it: SQLite's own exclusive mode would keep readers out as well. Its locks are
-// of another kind (fcntl), and do not see this one.
-Result<FileDescriptor, std::string> lock_for_writing(const std::string& path) {
+// One writer at a time, or those that share a cache, and readers beside them: SQLite's own exclusive mode would keep
+// readers out as well. Its locks are of another kind (fcntl), and do not see this one.
+Result<FileDescriptor, std::string> lock_for_writing(const std::string& path, bool shared) {
     FileDescriptor file(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
     if (!file) {
         return fail("cannot be opened: " + system_error_text(errno));
     }
-    if (flock(file.get(), LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) {
-        return fail(std::string(in_use));
+    while (flock(file.get(), (shared ? LOCK_SH : LOCK_EX) | LOCK_NB) != 0) {
+        if (errno != EINTR) {
+            return fail(errno == EWOULDBLOCK ? std::string(in_use) : "cannot be locked: " + system_error_text(errno));
+        }
     }
     return file;
 }
@@ -173,8 +175,8 @@ Result<void, std::string> SqliteStore::create(const std::string& path, const Sql
 Result<std::unique_ptr<SqliteStore>, std::string> SqliteStore::open(const std::string& path,
                                                                     const SqliteStoreOptions& options) {
     std::unique_ptr<SqliteStore> store(new SqliteStore(path, options));
-    if (!options.read_only && !options.shared) {
-        store->lock_ = TRY(lock_for_writing(path));
+    if (!options.read_only) {
+        store->lock_ = TRY(lock_for_writing(path, options.shared));
     }
     bool has_log = has_write_ahead_log(path);
     TRY(look_at_header(path, has_log));

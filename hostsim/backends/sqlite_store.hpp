@@ -29,7 +29,7 @@ struct SqliteStoreFacts {
 
 struct SqliteStoreOptions {
     bool read_only = false;
-    /// Other processes may have the database open for writing as well (a cache). Otherwise a second writer is refused;
+    /// Others that say so may have the database open for writing as well (a cache). Any other second writer is refused;
     /// readers never are.
     bool shared = false;
 };

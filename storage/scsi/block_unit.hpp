@@ -1,7 +1,6 @@
 // A direct access block device (SBC-3, with the atomic write of SBC-4) over a `Disk`: its logical blocks are the disk's
 // sectors, and data go between the initiator's memory and the disk without a copy. Leaves out protection information,
-// third party copy, referrals, power conditions and SANITIZE by
-// changing a key: whoever gave the disk its key still has it.
+// third party copy, referrals, power conditions, and SANITIZE by changing a key: whoever gave the disk its key still has it.
 //
 // COMPARE AND WRITE is one action towards others of its kind on this unit; a plain write of the same blocks at the same
 // time may come between, as it may between any two commands that an initiator has under way.

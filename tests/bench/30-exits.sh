@@ -119,10 +119,12 @@ status=0
 echo 'Exits a 4 KiB read on one processor, disk encrypted by Undercroft: by registers of the disk'"'"'s controller (accesses for QEMU'"'"'s own), and all.'
 for protocol in ${UNDERCROFT_BENCH_PROTOCOLS:-nvme virtio-scsi virtio-blk ide}; do
     case $protocol in
-    ide | virtio-scsi) make_initrd /dev/sda --full && kernel=$root/build/guest/full/vmlinuz ;;
-    virtio-blk) make_initrd /dev/vda && kernel=$root/build/guest/vmlinuz ;;
-    *) make_initrd /dev/nvme0n1 && kernel=$root/build/guest/vmlinuz ;;
+    ide | virtio-scsi) disk=/dev/sda kernel=$root/build/guest/full/vmlinuz options=(--full) ;;
+    virtio-blk) disk=/dev/vda kernel=$root/build/guest/vmlinuz options=() ;;
+    *) disk=/dev/nvme0n1 kernel=$root/build/guest/vmlinuz options=() ;;
     esac
+    rm -f "$work/initrd"  # where one cannot be made, that of the disk before would do
+    make_initrd "$disk" "${options[@]}"
     if once_more ours "$protocol" && once_more peer "$protocol"; then
         print_table "$protocol"
     else

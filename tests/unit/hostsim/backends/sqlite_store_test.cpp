@@ -185,6 +185,7 @@ TEST_CASE("a store has one writer, unless it is shared, and readers beside it") 
         CHECK(write(*first, 2, {2}).has_value());
         CHECK(write(*second, 3, {3}).has_value());
         CHECK(contents(*first, {.start = 0, .count = 10}).size() == 3);
+        CHECK(contains(open_error(path), "in use by another process"));
     }
     std::unique_ptr<SqliteStore> reader = std::move(*SqliteStore::open(path, {.read_only = true}));
     CHECK(contents(*reader, {.start = 0, .count = 10}).size() == 3);
