@@ -28,7 +28,12 @@ until_is() {
         sleep 0.2
     done
 }
-floppy_text() { mount -t vfat -o ro /dev/fd0 /mnt 2>/dev/null && cat /mnt/text && umount /mnt || echo none; }
+# A floppy may be gone between the two: what is mounted is unmounted in any case.
+floppy_text() {
+    text=$(mount -t vfat -o ro /dev/fd0 /mnt 2>/dev/null && cat /mnt/text)
+    umount /mnt 2>/dev/null
+    echo "${text:-none}"
+}
 
 cd-info --no-header --no-device-info --no-cddb -C /dev/sr0 2>/dev/null | grep -E '^ *(1|170):|ISO 9660|Disc mode' | sed 's/^/media: toc /'
 event >/dev/null

@@ -256,6 +256,7 @@ void Channel::write_control(u8 value) {
     bool is_reset = (value & ata::control_bit::software_reset) != 0;
     control_ = value;
     if (is_reset && !was_reset) {
+        reset_keeps_selection_ = false;  // what a DEVICE RESET before it asked for
         begin_reset();
     } else if (!is_reset && was_reset) {
         task_.wake();

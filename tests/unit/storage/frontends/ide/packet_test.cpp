@@ -87,6 +87,12 @@ TEST_CASE("ATAPI: signature, identity, and what only disks have") {
     CHECK(ide.alternate() == 0x00);
     CHECK((ide.in(6) & 0x10) == 0x10);
     CHECK(ide.in(5) == 0xEB);
+    ide.out(7, 0x08);  // and a reset of both drives before it has ended, which selects the first
+    out8(ide.bus, 0x3F6, 0x04);
+    ide.settle();
+    out8(ide.bus, 0x3F6, 0x00);
+    ide.settle();
+    CHECK((ide.in(6) & 0x10) == 0);
 }
 
 TEST_CASE("ATAPI: sense is kept for REQUEST SENSE") {
