@@ -60,8 +60,12 @@ Task<void> LoneTask::close() {
     {
         SpinlockGuard guard(lock_);
         ASSERT(!is_closed_);
+        bool drops_job = is_posted_ && !is_busy_;
         cancel();
         is_closed_ = true;
+        if (drops_job) {
+            owner_.rest();  // whoever asked for it waits for that; a job under way comes to `next`
+        }
     }
     while (is_active()) {
         co_await yield();

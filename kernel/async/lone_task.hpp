@@ -50,8 +50,8 @@ public:
     bool is_busy() const { return is_busy_; }
     bool is_closed() const { return is_closed_; }
 
-    /// Asks the job under way to end, and waits until it has; no other is taken, and nothing runs afterwards. On the
-    /// executor, once.
+    /// Asks the job under way to end, and waits until it has; no other is taken, and nothing runs afterwards. What was
+    /// woken for and has not begun is dropped, and `rest` comes at once. On the executor, once.
     Task<void> close();
 
 private:

@@ -53,6 +53,7 @@ bool OpticalUnit::is_dvd() const {
 
 void OpticalUnit::load(std::optional<Disk> disk, bool is_new) {
     std::optional<Disk> previous;  // goes without the lock
+    bool has_one = false;
     {
         SpinlockGuard guard(lock_);
         if (is_new) {
@@ -60,15 +61,15 @@ void OpticalUnit::load(std::optional<Disk> disk, bool is_new) {
             medium_ = std::move(disk);
         }
         is_tray_open_ = false;
-        if (medium_) {
+        has_one = medium_.has_value();
+        if (has_one) {
             event_ = MediaEvent::new_media;
         }
+        // With the lock held: else what another processor does to the tray meanwhile would be overwritten.
+        set_readiness(has_one ? AdditionalSense::none : AdditionalSense::medium_not_present_tray_closed);
     }
-    if (has_medium()) {
-        set_readiness(AdditionalSense::none);
+    if (has_one) {
         raise(UnitAttention::medium_changed);
-    } else {
-        set_readiness(AdditionalSense::medium_not_present_tray_closed);
     }
     tell(UnitEvent::medium_changed);
 }
@@ -83,9 +84,9 @@ void OpticalUnit::medium_left(bool opens_tray) {
             previous = std::move(medium_);
             medium_.reset();
         }
+        set_readiness(opens_tray ? AdditionalSense::medium_not_present_tray_open
+                                 : AdditionalSense::medium_not_present_tray_closed);
     }
-    set_readiness(opens_tray ? AdditionalSense::medium_not_present_tray_open
-                             : AdditionalSense::medium_not_present_tray_closed);
     tell(UnitEvent::medium_changed);
 }
 

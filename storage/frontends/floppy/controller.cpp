@@ -27,24 +27,26 @@ Result<void> Controller::insert(usize place, Disk medium) {
     if (format == nullptr) {
         return fail(Error::invalid_argument);
     }
+    std::optional<Disk> previous;  // goes without the lock
     SpinlockGuard guard(lock_);
     Drive* drive = drive_at(place);
     if (drive == nullptr || !drive->exists) {
         return fail(Error::not_found);
     }
-    drive->medium = std::move(medium);
+    previous = std::exchange(drive->medium, std::move(medium));
     drive->format = format;
     drive->changed = true;
     return {};
 }
 
 Result<void> Controller::remove(usize place) {
+    std::optional<Disk> previous;  // goes without the lock
     SpinlockGuard guard(lock_);
     Drive* drive = drive_at(place);
     if (drive == nullptr || !drive->has_medium()) {
         return fail(Error::not_found);
     }
-    drive->medium.reset();
+    previous = std::exchange(drive->medium, std::nullopt);
     drive->format = nullptr;
     drive->changed = true;
     return {};
@@ -120,6 +122,7 @@ u64 Controller::read_port(u16 port, AccessSize) {
 }
 
 void Controller::write_port(u16 port, AccessSize, u64 value) {
+    std::optional<Disk> unneeded;  // goes without the lock
     SpinlockGuard guard(lock_);
     u8 byte = static_cast<u8>(value);
     switch (port & offset_mask) {
@@ -147,6 +150,7 @@ void Controller::write_port(u16 port, AccessSize, u64 value) {
     default:
         break;
     }
+    unneeded = unneeded_medium();
 }
 
 void Controller::write_output(u8 value) {

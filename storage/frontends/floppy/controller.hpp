@@ -77,6 +77,9 @@ private:
         u8 end_status2 = 0;  ///< what a good end has in ST2
         u32 sectors = 0;     ///< that the buffer holds, or will
         u64 first = 0;       ///< of the disk
+        /// That the command was checked against, whatever the drive holds later; until the work takes it.
+        std::optional<Disk> medium = std::nullopt;
+        u8 sectors_per_track = sectors_per_track_max;  ///< of it
     };
 
     // Registers; with the lock held.
@@ -106,6 +109,8 @@ private:
     void advance(u32 sectors);
     u32 sectors_to_move() const;
     void start_work();
+    void take_medium(const Drive& drive);
+    std::optional<Disk> unneeded_medium();
     Drive* drive_at(usize place) { return place < drives_max ? &drives_[place] : nullptr; }
     void end_data(bool terminal_count);
 

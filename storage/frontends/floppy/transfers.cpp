@@ -72,6 +72,7 @@ void Controller::start_data(fdc::Command command) {
     operation_.sectors = sectors_to_move();
     operation_.first =
         (u64{operation_.cylinder} * heads + head) * drive->format->sectors_per_track + operation_.sector - 1;
+    take_medium(*drive);
     buffer_at_ = 0;
     if (is_write && !operation_.is_dma) {
         phase_ = Phase::data_from_host;
@@ -128,7 +129,19 @@ void Controller::start_format() {
     }
     operation_.sectors = sectors;
     operation_.first = (u64{operation_.cylinder} * heads + head) * sectors;
+    take_medium(*drive);
     start_work();
+}
+
+void Controller::take_medium(const Drive& drive) {
+    operation_.medium = drive.medium;
+    operation_.sectors_per_track = drive.format->sectors_per_track;
+}
+
+/// What an operation still has though no work will take it: a reset came, or the guest gave no data.
+std::optional<Disk> Controller::unneeded_medium() {
+    bool is_needed = phase_ == Phase::working || phase_ == Phase::data_from_host;
+    return is_needed ? std::nullopt : std::exchange(operation_.medium, std::nullopt);
 }
 
 /// Takes what is to be written from the guest, before the disk is asked. False where the guest gave nothing.
@@ -162,9 +175,7 @@ void Controller::start_work() {
 
 /// The identification fields that the result phase shows: those of the sector behind the last (data sheet table 5-6).
 void Controller::advance(u32 sectors) {
-    const Drive& drive = drives_[operation_.place];
-    u32 per_track = drive.format != nullptr ? drive.format->sectors_per_track : sectors_per_track_max;
-    u32 last = std::min<u32>(operation_.last_sector, per_track);
+    u32 last = std::min(operation_.last_sector, operation_.sectors_per_track);
     for (; sectors > 0; --sectors) {
         if (operation_.sector < last) {
             ++operation_.sector;
@@ -205,20 +216,19 @@ Task<void> Controller::do_job() {
 }
 
 Task<DiskResult<void>> Controller::access_disk(CancelToken token) {
-    // A handle of its own: the medium may be taken out meanwhile.
-    std::optional<Disk> disk;
+    std::optional<Disk> disk;  // goes without the lock, at the end
     MemorySegment segment{buffer_.data(), 0};
     u64 first = 0;
     bool writes = false;
     {
         SpinlockGuard guard(lock_);
-        disk = drives_[operation_.place].medium;
+        disk = std::exchange(operation_.medium, std::nullopt);
         segment.size = usize{operation_.sectors} * sector_bytes;
         first = operation_.first;
         writes = operation_.action == Action::write || operation_.action == Action::format;
     }
     if (!disk) {
-        co_return fail(DiskError::gone);
+        co_return fail(DiskError::cancelled);  // a reset came before
     }
     if (writes) {
         CO_TRY(co_await disk->write(first, {&segment, 1}, ForceUnitAccess::no, token));

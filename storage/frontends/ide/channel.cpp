@@ -307,7 +307,8 @@ void Channel::start_or_stop(BusMasterEdge edge) {
         } else if (phase_ == Phase::bus_master) {
             begin_step();
         }
-    } else if (edge == BusMasterEdge::stop && phase_ == Phase::working && operation_.is_dma) {
+    } else if (edge == BusMasterEdge::stop && phase_ == Phase::working && operation_.is_dma &&
+               (task_.is_busy() || !task_.is_closed())) {  // who pauses else is never resumed
         pause_guest();
         task_.cancel();
     }

@@ -193,6 +193,7 @@ TEST_CASE("LoneTask: close ends the job under way, takes no other, and is deaf a
         test.worker.add();
         run_blocking(test.executor, test.worker.task.close());
         CHECK(test.worker.done + test.worker.cancelled == 0);
+        CHECK(test.worker.rests == 1);
     }
     SECTION("in the middle of one") {
         test.worker.add(100 * deadline_ns);

@@ -1,6 +1,9 @@
 // An optical drive by its CDBs. Expected bytes are from MMC-6's tables.
 #include "storage/scsi/optical_unit.hpp"
 
+#include <atomic>
+#include <thread>
+
 #include "tests/unit/storage/scsi/initiator.hpp"
 
 using namespace undercroft;
@@ -129,6 +132,34 @@ TEST_CASE("media change from outside: the guest is told, and what it asks in bet
     CHECK(rig.host.send(media_event, 8).data == Bytes{0, 6, 4, 0x10, 0, 2, 0, 0});
     auto large = *Disk::create(*RamDisk::create({.sectors = 500, .sector_size = 4096, .id = {}}));
     CHECK(rig.unit.insert(large).error() == Error::invalid_argument);
+}
+
+TEST_CASE("whoever comes first, of two that move the medium: the unit is ready where there is one, and only there") {
+    constexpr u32 rounds = 300;
+    DriveRig rig;
+    std::atomic<u32> round{0};
+    std::atomic<u32> inserted{0};
+    std::thread other([&] {
+        for (u32 now = 1; now <= rounds; ++now) {
+            while (round.load() < now) {
+                std::this_thread::yield();
+            }
+            (void)rig.unit.insert(rig.disk);
+            inserted = now;
+        }
+    });
+    u32 wrong = 0;
+    for (u32 now = 1; now <= rounds; ++now) {
+        round = now;
+        while (inserted.load() < now) {
+            (void)rig.unit.remove_by_force();
+        }
+        rig.host.settle();
+        bool is_ready = rig.host.send(test_unit_ready).status == 0;
+        wrong += is_ready == rig.unit.has_medium() ? 0U : 1U;
+    }
+    other.join();
+    CHECK(wrong == 0);
 }
 
 TEST_CASE("without autosense, the sense of a command waits for REQUEST SENSE, once") {

@@ -56,6 +56,25 @@ TEST_CASE("IDE: data that come while SRST is set start nothing after it") {
     CHECK(ide.disk->writes == 0);
 }
 
+TEST_CASE("IDE: a close lets go whoever waits for a job that it drops, and nobody waits after it") {
+    IdeFixture ide;
+    SECTION("a firmware's call") {
+        ide.bus.write_port(0x1E0, AccessSize::dword, 0x5000);
+        CHECK(ide.pause.paused == 1);
+        ide.close();
+        CHECK(ide.pause.paused == 0);
+    }
+    SECTION("a transfer that is stopped") {
+        ide.set_table({{0x20000, 1024, true}});
+        ide.command(0xC8, 0, 2);
+        ide.controller->write_bar(4, 0, AccessSize::byte, 0x09);
+        ide.close();
+        ide.master_command(0x08);
+        CHECK(ide.pause.paused == 0);
+    }
+    CHECK(ide.disk->reads == 0);
+}
+
 TEST_CASE("IDE: who stops the bus master waits until the memory is its own again") {
     IdeFixture ide;
     ide.fill_disk(0, IdeFixture::pattern(1024, 1));

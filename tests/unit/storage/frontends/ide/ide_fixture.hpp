@@ -60,10 +60,14 @@ public:
     }
     ~IdeFixture() {
         disk->release();
-        bool closed = false;
-        detail::run_root(controller->close(), closed);
+        if (!is_closed) {
+            close();
+        }
+    }
+    void close() {
+        detail::run_root(controller->close(), is_closed);
         time.pass(0);
-        if (!closed) {
+        if (!is_closed) {
             std::abort();
         }
     }
@@ -179,6 +183,7 @@ public:
     GuestBus bus;
     RecordingLine lines[2];
     RecordingPause pause;
+    bool is_closed = false;
     std::shared_ptr<FakeDisk> disk;
     std::unique_ptr<ide::Controller> controller;
 
