@@ -125,12 +125,13 @@ std::vector<std::string> tell(const Finding& finding, usize lines_max) {
         u64 us = (entry.at_ns - nanoseconds_per_second) / nanoseconds_per_microsecond;
         std::string at = std::to_string(us);
         at.insert(0, at.size() < 12 ? 12 - at.size() : 0, ' ');
-        std::string where;
+        std::string line = std::move(at);
+        line.append(" us  ").append(entry.text);
         if (entry.sectors > 0) {
-            where = "  [" + std::to_string(entry.first_sector) + ", " +
-                    std::to_string(entry.first_sector + entry.sectors - 1) + "]";
+            line.append("  [").append(std::to_string(entry.first_sector)).append(", ");
+            line.append(std::to_string(entry.first_sector + entry.sectors - 1)).append("]");
         }
-        lines.push_back(at + " us  " + entry.text + where);
+        lines.push_back(std::move(line));
     }
     if (lines.size() > lines_max) {
         lines.erase(lines.begin(), lines.end() - static_cast<std::ptrdiff_t>(lines_max));
