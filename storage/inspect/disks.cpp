@@ -109,6 +109,7 @@ SetResult set_rules(FaultDisk& disk, std::string_view text) {
 
 void describe_fault(Node& node, FaultDisk& disk) {
     std::vector<FaultRule> rules;
+    rules.reserve(disk.rule_count());
     for (usize index = 0; index < disk.rule_count(); ++index) {
         rules.push_back(disk.rule(index));
     }
