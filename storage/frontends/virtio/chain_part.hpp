@@ -7,7 +7,7 @@
 namespace undercroft::virtio {
 
 /// Parts of one chain. They share one array, for a request's frame has to be small enough to be pooled.
-struct ChainPart {  // NOLINT(cppcoreguidelines-pro-type-member-init): see pieces
+struct ChainPart {          // NOLINT(cppcoreguidelines-pro-type-member-init): see pieces
     ChainPart() = default;  // NOLINT(cppcoreguidelines-pro-type-member-init): see pieces
     // NOLINTNEXTLINE(cppcoreguidelines-pro-type-member-init): see pieces
     ChainPart(SegmentList all, u64 skip, u64 drop) { (void)add(all, skip, drop); }
