@@ -215,24 +215,31 @@ DiskResult<void> ReservationRegistry::move_now(const ReservationHostId& host, co
     if (!is_registered(host, request.key)) {
         return fail(DiskError::reservation_conflict);
     }
-    auto is_at = [&](const ReservationHostId& other) {
-        return std::equal(request.to.begin(), request.to.end(), other.begin());
-    };
-    if (request.new_key == 0 || is_at(host) || (request.persist_through_power_loss && store_ == nullptr)) {
+    ReservationHostId named = {};
+    std::copy(request.to.begin(), request.to.end(), named.begin());
+    Registrant* heir = find(named);
+    for (Registrant& other :
+         std::span(state_.registrants).first(find(named) == nullptr ? state_.registrant_count : 0)) {
+        if (!std::equal(request.to.begin(), request.to.end(), other.host.begin())) {
+            continue;
+        }
+        if (heir != nullptr) {
+            return fail(DiskError::invalid_input);  // it could be either
+        }
+        heir = &other;
+    }
+    if (request.new_key == 0 || heir == find(host) || (request.persist_through_power_loss && store_ == nullptr)) {
         return fail(DiskError::invalid_input);
     }
     if (!find(host)->is_holder || is_held_by_all(state_.type)) {
         return fail(DiskError::reservation_conflict);
     }
-    auto* end = state_.registrants.begin() + state_.registrant_count;
-    auto* heir = std::find_if(state_.registrants.begin(), end, [&](const Registrant& one) { return is_at(one.host); });
-    if (heir == end) {
+    if (heir == nullptr) {
         if (state_.registrant_count == ReservationState::registrants_max) {
             return fail(DiskError::io);
         }
-        *heir = {};
-        std::copy(request.to.begin(), request.to.end(), heir->host.begin());
-        ++state_.registrant_count;
+        heir = &state_.registrants[state_.registrant_count++];
+        *heir = {.host = named, .key = 0, .is_holder = false};
     }
     heir->key = request.new_key;
     hold(*heir, state_.type);

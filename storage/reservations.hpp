@@ -79,8 +79,8 @@ using ReservationAddress = std::array<std::byte, 8>;
 /// REGISTER AND MOVE (SPC-4 5.13.8).
 struct MoveRequest {
     ReservationKey key = 0;  ///< this host's
-    /// That the host at `to` gets, which need not be registered yet. An address that no registrant has is that of a host
-    /// whose identifier is the address and zeros.
+    /// That the host at `to` gets, which need not be registered yet: the one whose identifier is the address and zeros;
+    /// else the only registrant with that address.
     ReservationKey new_key = 0;
     ReservationAddress to = {};
     bool unregister = false;  ///< this host, once its reservation is the other's
@@ -146,7 +146,7 @@ public:
     virtual Task<DiskResult<void>> preempt(ReservationKey key, ReservationKey victim, ReservationType type,
                                            AbortTasks abort, CancelToken cancel) = 0;
     /// Registers another host and hands it this one's reservation, which not all registrants hold. `invalid_input`: to
-    /// itself, or under no key.
+    /// itself, under no key, or to an address that several registrants have.
     virtual Task<DiskResult<void>> move(MoveRequest request, CancelToken cancel) = 0;
     /// Fills the first of `registrants`, in the order of registration.
     virtual Task<DiskResult<ReservationReport>> report(std::span<Registrant> registrants, CancelToken cancel) = 0;

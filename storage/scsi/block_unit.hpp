@@ -6,7 +6,6 @@
 // time may come between, as it may between any two commands that an initiator has under way.
 #pragma once
 
-#include "storage/disk_size.hpp"
 #include "storage/reservations.hpp"
 #include "storage/scsi/logical_unit.hpp"
 #include "storage/scsi/sanitize.hpp"
@@ -68,9 +67,9 @@ private:
     Task<Completion> start_sanitize(SanitizePlan plan, const Request& request);
     Completion leave_sanitize_failure(const Request& request);
     Task<void> serve_sanitize(CancelToken cancel);
-    Task<DiskResult<void>> run_sanitize(CancelToken cancel);
-    Task<DiskResult<void>> sanitize_piece(SectorRange range, CancelToken cancel);
-    Task<DiskResult<void>> wait_for_others(CancelToken cancel);
+    Task<DiskResult<void>> run_sanitize(SanitizeOperation& operation, CancelToken cancel);
+    Task<DiskResult<void>> sanitize_piece(SanitizeOperation& operation, SectorRange range, CancelToken cancel);
+    Task<DiskResult<void>> wait_for_others(const SanitizeOperation& operation, CancelToken cancel);
     Sense unready_sense(AdditionalSense why_not) const override;
     Task<Completion> start_stop(const Cdb& cdb, const Request& request);
     Task<Completion> lba_status(Cdb cdb, const Request& request);
@@ -92,10 +91,9 @@ private:
     /// Completes a comparison: good, or MISCOMPARE with the offset.
     Completion compared(const Request& request, const DiskResult<Comparison>& result, u64 transferred) const;
 
-    const Disk& disk_of(const Request& request) const { return disks_[disks_.size() == 1 ? 0 : request.nexus]; }
-    PersistentReservations* reservations_of(u32 nexus) const {
-        return disks_[disks_.size() == 1 ? 0 : nexus].reservations();
-    }
+    const Disk& disk_of(u32 nexus) const { return disks_[disks_.size() == 1 ? 0 : nexus]; }
+    const Disk& disk_of(const Request& request) const { return disk_of(request.nexus); }
+    PersistentReservations* reservations_of(u32 nexus) const { return disk_of(nexus).reservations(); }
     /// Why a command on `range` ends before it began; nothing where it may go on.
     std::optional<Completion> refuse(const Request& request, SectorRange range, bool changes) const;
     bool is_write_protected() const { return write_protected_.load(std::memory_order_relaxed); }
@@ -112,16 +110,13 @@ private:
     std::atomic<bool> write_protected_;
     std::atomic<bool> comparing_{false};  ///< a COMPARE AND WRITE is under way
 
-    // SANITIZE: the readiness says whether one is under way, or has failed. Who changes that owns the plan; `watch` carries
-    // it out.
+    // SANITIZE: the readiness says whether one is under way, or has failed. Who changes that to `in progress` sets the
+    // operation and counts it; `watch` takes it from there and carries it out.
     std::atomic<bool> is_watched_{false};
-    SanitizePlan sanitize_plan_;
-    MemorySegment sanitize_segment_;
+    std::shared_ptr<SanitizeOperation> sanitize_next_;
+    WatchedNumber sanitizes_begun_{0};
     std::atomic<bool> sanitize_unrestricted_{false};
-    std::atomic<bool> is_sanitize_waited_for_{false};  ///< by a command that is under way itself
-    std::atomic<u16> sanitize_progress_{0};            ///< in 65536ths
-    DiskSize sanitize_begun_{0};  ///< not sizes: numbers of operations, waited for from any executor
-    DiskSize sanitize_ended_{0};
+    std::atomic<u16> sanitize_progress_{0};  ///< in 65536ths
 };
 
 }  // namespace undercroft::scsi

@@ -64,7 +64,8 @@ Task<Completion> BlockUnit::sanitize(Cdb cdb, const Request& request) {
         return Task<Completion>::ready(failed(request, DiskError::read_only));
     }
     SanitizePlan plan{.is_unrestricted = (cdb[1] & cdb_sanitize_unrestricted) != 0,
-                      .is_waited_for = (cdb[1] & cdb_sanitize_immediate) == 0};
+                      .is_waited_for = (cdb[1] & cdb_sanitize_immediate) == 0,
+                      .nexus = request.nexus};
     if (cdb.service_action() == service_block_erase) {
         return start_sanitize(std::move(plan), request);
     }
@@ -105,7 +106,6 @@ Task<Completion> BlockUnit::sanitize(Cdb cdb, const Request& request) {
 }
 
 Task<Completion> BlockUnit::start_sanitize(SanitizePlan plan, const Request& request) {
-    bool waits = plan.is_waited_for;
     u64 transferred = plan.parameter_bytes;
     AdditionalSense now = readiness();
     if (now == AdditionalSense::sanitize_failed && plan.is_unrestricted &&
@@ -118,42 +118,43 @@ Task<Completion> BlockUnit::start_sanitize(SanitizePlan plan, const Request& req
     }
     sanitize_unrestricted_.store(plan.is_unrestricted, std::memory_order_relaxed);
     sanitize_progress_.store(0, std::memory_order_relaxed);
-    sanitize_plan_ = std::move(plan);
-    is_sanitize_waited_for_.store(waits, std::memory_order_release);
-    u64 number = sanitize_begun_.get() + 1;
-    sanitize_begun_.set(number);
+    bool waits = plan.is_waited_for;
+    auto operation = std::make_shared<SanitizeOperation>(std::move(plan));
+    sanitize_next_ = operation;
+    sanitizes_begun_.set(sanitizes_begun_.get() + 1);
     if (!waits) {
         co_return succeed(request, transferred);
     }
     // An abort ends the wait, not the operation.
-    DiskResult<u64> ended = co_await sanitize_ended_.wait(number - 1, request.cancel);
-    is_sanitize_waited_for_.store(false, std::memory_order_release);
+    DiskResult<u64> ended = co_await operation->outcome.wait(static_cast<u64>(SanitizeOutcome::open), request.cancel);
+    operation->is_waited_for.store(false, std::memory_order_release);
     if (!ended) {
         co_return failed(request, ended.error());
     }
-    bool has_failed = readiness() == AdditionalSense::sanitize_failed;
+    bool has_failed = *ended == static_cast<u64>(SanitizeOutcome::failed);
     co_return has_failed ? check(request, unready_sense(AdditionalSense::sanitize_failed))
                          : succeed(request, transferred);
 }
 
 Task<void> BlockUnit::serve_sanitize(CancelToken cancel) {
-    u64 known = sanitize_begun_.get();
+    u64 known = sanitizes_begun_.get();
     is_watched_.store(true, std::memory_order_release);
-    while (DiskResult<u64> begun = co_await sanitize_begun_.wait(known, cancel)) {
+    while (DiskResult<u64> begun = co_await sanitizes_begun_.wait(known, cancel)) {
         known = *begun;
-        DiskResult<void> result = co_await run_sanitize(cancel);
-        sanitize_plan_ = {};
+        std::shared_ptr<SanitizeOperation> operation = std::move(sanitize_next_);
+        DiskResult<void> result = co_await run_sanitize(*operation, cancel);
+        // The unit is open before the command that waits ends: what its initiator sends next finds it so.
         (void)change_readiness(AdditionalSense::sanitize_in_progress,
                                result ? AdditionalSense::none : AdditionalSense::sanitize_failed);
-        sanitize_ended_.set(known);
+        operation->outcome.set(static_cast<u64>(result ? SanitizeOutcome::done : SanitizeOutcome::failed));
     }
     is_watched_.store(false, std::memory_order_release);
 }
 
 // What was under way when the unit closed itself could still write over what is done here.
-Task<DiskResult<void>> BlockUnit::wait_for_others(CancelToken cancel) {
+Task<DiskResult<void>> BlockUnit::wait_for_others(const SanitizeOperation& operation, CancelToken cancel) {
     u64 deadline_ns = Executor::current().now_ns() + others_wait_ns;
-    while (commands_under_way() > (is_sanitize_waited_for_.load(std::memory_order_acquire) ? 1 : 0)) {
+    while (commands_under_way() > (operation.is_waited_for.load(std::memory_order_acquire) ? 1 : 0)) {
         if (Executor::current().now_ns() > deadline_ns) {
             co_return fail(DiskError::timed_out);
         }
@@ -165,18 +166,20 @@ Task<DiskResult<void>> BlockUnit::wait_for_others(CancelToken cancel) {
     co_return DiskResult<void>{};
 }
 
-Task<DiskResult<void>> BlockUnit::run_sanitize(CancelToken cancel) {
-    CO_TRY(co_await wait_for_others(cancel));
-    const SanitizePlan& plan = sanitize_plan_;
+Task<DiskResult<void>> BlockUnit::run_sanitize(SanitizeOperation& operation, CancelToken cancel) {
+    CO_TRY(co_await wait_for_others(operation, cancel));
+    const SanitizePlan& plan = operation.plan;
+    const Disk& disk = disk_of(plan.nexus);
     u64 piece_blocks = (plan.pattern != nullptr ? plan.pattern_bytes : erase_piece_bytes) >> block_shift_;
     for (u32 pass = 0; pass < plan.passes; ++pass) {
         for (usize at = 0; pass > 0 && plan.inverts && at < plan.pattern_bytes; ++at) {
             plan.pattern[at] = ~plan.pattern[at];
         }
         // The size is asked for each time: a disk that grows is sanitized to its end.
-        for (u64 at = 0; at < disk().sector_count(); at += piece_blocks) {
-            u64 size = disk().sector_count();
-            CO_TRY(co_await sanitize_piece({.start = at, .count = std::min(piece_blocks, size - at)}, cancel));
+        for (u64 at = 0; at < disk.sector_count(); at += piece_blocks) {
+            u64 size = disk.sector_count();
+            CO_TRY(
+                co_await sanitize_piece(operation, {.start = at, .count = std::min(piece_blocks, size - at)}, cancel));
             u64 done = (u64{pass} << 16) + (at / piece_blocks << 16) / (size / piece_blocks + 1);
             sanitize_progress_.store(static_cast<u16>(done / plan.passes), std::memory_order_relaxed);
             co_await yield();
@@ -184,18 +187,19 @@ Task<DiskResult<void>> BlockUnit::run_sanitize(CancelToken cancel) {
                 co_return fail(DiskError::cancelled);
             }
         }
-        CO_TRY(co_await disk().flush(cancel));
+        CO_TRY(co_await disk.flush(cancel));
     }
     co_return DiskResult<void>{};
 }
 
-Task<DiskResult<void>> BlockUnit::sanitize_piece(SectorRange range, CancelToken cancel) {
-    const SanitizePlan& plan = sanitize_plan_;
+Task<DiskResult<void>> BlockUnit::sanitize_piece(SanitizeOperation& operation, SectorRange range, CancelToken cancel) {
+    const SanitizePlan& plan = operation.plan;
+    const Disk& disk = disk_of(plan.nexus);
     if (plan.pattern == nullptr) {
-        return disk().write_zeroes(range, true, ForceUnitAccess::no, cancel);
+        return disk.write_zeroes(range, true, ForceUnitAccess::no, cancel);
     }
-    sanitize_segment_ = {.data = plan.pattern.get(), .size = static_cast<usize>(bytes_of(range.count))};
-    return disk().write(range.start, {&sanitize_segment_, 1}, ForceUnitAccess::no, cancel);
+    operation.segment = {.data = plan.pattern.get(), .size = static_cast<usize>(bytes_of(range.count))};
+    return disk.write(range.start, {&operation.segment, 1}, ForceUnitAccess::no, cancel);
 }
 
 }  // namespace undercroft::scsi

@@ -50,6 +50,16 @@ when_held() {
     shift
     "$@"
 }
+# after_host SECTORS COMMAND...: waits until the host has given vda that size, which says that it has done its part, and does that.
+after_host() {
+    tries=0
+    until [ "$(cat /sys/block/vda/size)" = "$1" ]; do
+        tries=$((tries + 1)); [ $tries -lt 600 ] || { say "bad: the host never gave vda $1 sectors"; break; }
+        sleep 0.1
+    done
+    shift
+    "$@"
+}
 
 say ready for sizes
 tries=0
@@ -100,11 +110,10 @@ head -c 4096 /dev/urandom >/tmp/second
 say ready for a held write
 (until_held write_one first; say "held write took $took status $status") &
 waiter=$!
-when_held "$stuck" sg_reset -d "/dev/$stuck"
+when_held "$stuck" after_host 3072 sg_reset -d "/dev/$stuck"
 wait $waiter
 write_one second && say ready for late writes
-sleep 2
-read_one "$stuck"
+after_host 4096 read_one "$stuck"
 cmp /tmp/back /tmp/second && say 'nothing is late'
 
 echo 3000 >/sys/block/nvme0n1/queue/io_timeout
@@ -151,8 +160,16 @@ look disks/2/fault/rules=read-hold/count=1 >/dev/null
 console_says '^stall: ready for a held write'
 [ "$(look disks/2/fault/held)" = 0 ] || fail 'the read that the reset ended is still held'
 look disks/2/fault/rules=write-hold/count=1 >/dev/null
+tries=0
+while [ "$(look disks/2/fault/held)" = 0 ]; do
+    tries=$((tries + 1))
+    [ "$tries" -lt 100 ] || fail 'the write is not held'
+    sleep 0.2
+done
+look disks/3/mem/size=1536K >/dev/null
 console_says '^stall: ready for late writes'
 look disks/2/fault/release=all >/dev/null
+look disks/3/mem/size=2M >/dev/null
 console_says '^stall: ready for nvme'
 look disks/0/fault/rules=read-hold/count=1 >/dev/null
 console_says '^stall: ready for nvme reset'

@@ -1,6 +1,8 @@
 // ScsiDevice.
 #include "storage/frontends/virtio/scsi_device.hpp"
 
+#include <algorithm>
+
 #include "storage/frontends/virtio/block_device.hpp"
 #include "storage/frontends/virtio/chain_part.hpp"
 
@@ -163,7 +165,13 @@ Task<Result<u32>> ScsiDevice::command(const Chain& chain, CancelToken cancel) {
     }
     SegmentCursor answer(chain.writable());
     answer.copy_in(std::as_bytes(std::span(&response, 1)));
-    answer.copy_in(std::span(sense, response.sense_length));
+    if (transferred == 0) {
+        answer.copy_in(std::span(sense, response.sense_length));
+        co_return static_cast<u32>(sizeof(response) + response.sense_length);
+    }
+    // The data are behind the sense: all before them counts as written, and so has to be.
+    std::fill(sense + response.sense_length, sense + sense_bytes, std::byte{0});
+    answer.copy_in(std::span(sense, sense_bytes));
     co_return static_cast<u32>(response_bytes + transferred);
 }
 

@@ -60,7 +60,7 @@ dd if=/tmp/data of=/tmp/other bs=512 skip=1 count=1 2>/dev/null
 get() { dd if=$disk bs=512 skip="$1" count="$2" iflag=direct 2>/dev/null; }
 put() { dd of=$disk bs=512 seek="$1" oflag=direct conv=notrunc 2>/dev/null; }
 same() { get "$1" "$2" | cmp -s - "$3"; }
-zeros() { [ "$(get "$1" "$2" | tr -d '\000' | wc -c)" -eq 0 ]; }
+zeros() { get "$1" "$2" >/tmp/z && [ "$(wc -c </tmp/z)" -eq $(($2 * 512)) ] && [ "$(tr -d '\000' </tmp/z | wc -c)" -eq 0 ]; }
 put_data() { put 0 </tmp/data; }
 
 # --- who it is -------------------------------------------------------------------------------------------------------

@@ -210,3 +210,52 @@ TEST_CASE("REGISTER AND MOVE hands the reservation to another host, registered o
     CHECK(cluster.out(0, reserve, 0x55, 0, exclusive_access_all) == good);
     CHECK(cluster.send(0, cdb, 0, list(0x55, 9, 2)).status == conflict);
 }
+
+TEST_CASE("an address is that of the host it names exactly, else of the only one that has it") {
+    constexpr ReservationAddress address{std::byte{7}};
+    auto host = [](u8 second_half) {
+        ReservationHostId id{std::byte{7}};
+        id[15] = std::byte{second_half};
+        return id;
+    };
+    constexpr ReservationHostId mover{std::byte{1}};
+    ReservationRegistry registry;
+    VirtualTimePlatform platform;
+    Executor executor{platform};
+    auto enroll_as = [&](const ReservationHostId& id) {
+        REQUIRE(run_blocking(executor, registry.register_key(id, {.new_key = 1}, {})));
+    };
+    auto move_from = [&](const ReservationHostId& id) {
+        return run_blocking(executor, registry.move(id, {.key = 1, .new_key = 9, .to = address}, {}));
+    };
+    auto take = [&](const ReservationHostId& id) {
+        REQUIRE(run_blocking(executor, registry.reserve(id, 1, ReservationType::write_exclusive, {})));
+    };
+    enroll_as(mover);
+    take(mover);
+    enroll_as(host(1));
+    SECTION("one has it") {
+        CHECK(move_from(mover));
+        CHECK(registry.standing(host(1)).is_holder);
+    }
+    SECTION("two have it") {
+        enroll_as(host(2));
+        DiskResult<void> moved = move_from(mover);
+        REQUIRE_FALSE(moved);
+        CHECK(moved.error() == DiskError::invalid_input);
+        CHECK(registry.standing(mover).is_holder);
+    }
+    SECTION("one of those that have it is named") {
+        enroll_as(host(0));
+        CHECK(move_from(mover));
+        CHECK(registry.standing(host(0)).is_holder);
+        CHECK_FALSE(registry.standing(host(1)).is_holder);
+    }
+    SECTION("the mover has it, but another is named") {
+        enroll_as(host(0));
+        REQUIRE(run_blocking(executor, registry.release(mover, 1, ReservationType::write_exclusive, {})));
+        take(host(1));
+        CHECK(move_from(host(1)));
+        CHECK(registry.standing(host(0)).is_holder);
+    }
+}

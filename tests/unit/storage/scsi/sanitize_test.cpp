@@ -42,10 +42,11 @@ public:
 
 /// Unit 0 over `disk`, every sector of which holds A5h.
 struct Rig {
-    explicit Rig(std::shared_ptr<DiskInterface> disk, scsi::UnitIdentity identity = {.nexuses = 2}) {
+    explicit Rig(std::shared_ptr<DiskInterface> disk, scsi::UnitIdentity identity = {.nexuses = 2})
+        : Rig(scsi::BlockUnitConfig{.disk = *Disk::create(std::move(disk)), .identity = std::move(identity)}) {}
+    explicit Rig(scsi::BlockUnitConfig config) {
         CurrentExecutorScope scope(host.executor);
-        REQUIRE(target.add(0, std::make_shared<scsi::BlockUnit>(scsi::BlockUnitConfig{
-                                  .disk = *Disk::create(std::move(disk)), .identity = identity})));
+        REQUIRE(target.add(0, std::make_shared<scsi::BlockUnit>(std::move(config))));
         host.settle();
         Bytes bytes(64 * kib, 0xa5);
         MemorySegment segment{.data = reinterpret_cast<std::byte*>(bytes.data()), .size = bytes.size()};
@@ -72,6 +73,18 @@ struct Rig {
         co_return 0;
     }
     void pause() { (void)run_blocking(host.executor, sleep_a_little()); }
+    /// Mends the disk and erases it as soon as the unit would take that.
+    Task<Answer> erase_next(BrokenDisk& disk) {
+        for (;;) {
+            Answer answer = co_await host.send_task(test_unit_ready, 0, {});
+            if (answer.error() != in_progress) {
+                break;
+            }
+            co_await yield();
+        }
+        disk.is_broken = false;
+        co_return co_await host.send_task(block_erase, 0, {});
+    }
     u32 ready() { return host.send(test_unit_ready).error(); }
     Answer sense() { return host.send(request_sense, 252); }
 
@@ -270,4 +283,45 @@ TEST_CASE("a failure closes the unit; what opens it again is what AUSE agreed to
         CHECK(rig.ready() == 0);
         CHECK(rig.uniform() == 0);
     }
+}
+
+TEST_CASE("each who waits hears of its own sanitize, although the next has begun") {
+    for (bool is_broken : {false, true}) {
+        CAPTURE(is_broken);
+        std::shared_ptr<BrokenDisk> disk = breakable();
+        Rig rig(disk);
+        disk->is_broken = is_broken;
+        std::optional<Answer> first;
+        std::optional<Answer> second;
+        {
+            CurrentExecutorScope scope(rig.host.executor);
+            detail::run_root(rig.host.send_task(block_erase, 0, {}), first);
+            detail::run_root(rig.erase_next(*disk), second);
+        }
+        // Far less than what the second would wait for itself.
+        for (u32 pauses = 0; pauses < 1000 && !(first && second); ++pauses) {
+            rig.pause();
+        }
+        REQUIRE((first && second));
+        CHECK(first->error() == (is_broken ? sanitize_failed : 0));
+        CHECK(second->status == 0);
+        CHECK(rig.ready() == 0);
+        CHECK(rig.uniform() == 0);
+    }
+}
+
+TEST_CASE("a sanitize takes its initiator's own way to the medium") {
+    std::shared_ptr<BrokenDisk> others = breakable();
+    auto own = std::make_shared<BrokenDisk>(*Disk::create(Rig::ram));
+    Rig rig(scsi::BlockUnitConfig{.disk = *Disk::create(others),
+                                  .identity = {.nexuses = 2},
+                                  .nexus_disks = {*Disk::create(others), *Disk::create(own)}});
+    others->is_broken = true;
+    rig.host.nexus = 1;
+    rig.host.settle();
+    CHECK(rig.host.send(block_erase).status == 0);
+    CHECK(rig.uniform() == 0);
+    CHECK(rig.host.send(overwrite(5), 0, {1, 0, 0, 1, 0x3c}).status == 0);
+    CHECK(rig.uniform() == 0x3c);
+    CHECK(others->writes == 0);
 }

@@ -143,12 +143,17 @@ TEST_CASE("commands reach their unit, and data go both ways", "[virtio]") {
     ScsiCommandResponse written = rig.command({0x2a, 0, 0, 0, 0, 8, 0, 0, 2, 0}, 1024, 0);
     CHECK(written.response == ScsiResponse::ok);
     CHECK(written.status == 0);
-    CHECK(rig.written == response_bytes);
+    CHECK(rig.written == sizeof(ScsiCommandResponse));
     std::memset(rig.driver.at(data_at), 0, 1024);
+    std::memset(rig.driver.at(response_at), 0xee, response_bytes);
     ScsiCommandResponse read = rig.command({0x28, 0, 0, 0, 0, 8, 0, 0, 2, 0}, 0, 1024);
     CHECK(read.status == 0);
     CHECK(rig.written == response_bytes + 1024);
     CHECK(rig.driver.get<u8>(data_at + 1023) == 0x5a);
+    // What is counted as written has been written.
+    for (u64 at = sizeof(ScsiCommandResponse); at < response_bytes; ++at) {
+        CHECK(rig.driver.get<u8>(response_at + at) == 0);
+    }
     ScsiCommandResponse inquiry = rig.command({0x12, 0, 0, 0, 96, 0}, 0, 255);
     CHECK(inquiry.status == 0);
     CHECK(inquiry.residual >= 255 - 96);
@@ -161,11 +166,13 @@ TEST_CASE("what goes wrong comes with sense, or with a response of its own", "[v
     CHECK(past_end.response == ScsiResponse::ok);
     CHECK(past_end.status == 2);
     CHECK(past_end.sense_length >= 14);
+    CHECK(rig.written == sizeof(ScsiCommandResponse) + past_end.sense_length);
     CHECK(rig.driver.get<u8>(response_at + sizeof(ScsiCommandResponse) + 12) == 0x21);
     ScsiCommandResponse missing = rig.command({0x00}, 0, 0, {.bytes = {1, 0, 0x40, 9}});
     CHECK(missing.status == 2);
     CHECK(rig.driver.get<u8>(response_at + sizeof(ScsiCommandResponse) + 12) == 0x25);
     CHECK(rig.command({0x00}, 0, 0, {.bytes = {1, 3, 0x40, 0}}).response == ScsiResponse::bad_target);
+    CHECK(rig.written == sizeof(ScsiCommandResponse));
     CHECK(rig.command({0x28, 0, 0, 0, 0, 0, 0, 0, 4, 0}, 0, 512).response == ScsiResponse::overrun);
 }
 
