@@ -28,7 +28,7 @@ struct SanitizeOperation {
     explicit SanitizeOperation(SanitizePlan what) : plan(std::move(what)), is_waited_for(plan.is_waited_for) {}
 
     SanitizePlan plan;
-    MemorySegment segment;
+    MemorySegment segment = {};
     std::atomic<bool> is_waited_for;  ///< by a command that is under way itself
     WatchedNumber outcome{static_cast<u64>(SanitizeOutcome::open)};
 };
