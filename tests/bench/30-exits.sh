@@ -5,6 +5,7 @@
 #
 # Counts depend on time: on how many reads are on their way when one completes. An emulated processor is slower than a real one by a factor of hundreds, so the
 # disk is given a latency to match; with QEMU's own speed a depth of 32 would never be more than one or two in the device.
+# shellcheck disable=SC2016,SC2054,SC2317  # QEMU and awk read the commas and the quotes; two functions are called by name
 set -euo pipefail
 root=$(cd "$(dirname "$0")/../.." && pwd)
 work=$(mktemp -d "${TMPDIR:-/tmp}/undercroft-bench.XXXXXX")
