@@ -13,7 +13,7 @@ packages_boot=(
 packages_test=(
     catch2 clang-format-19 libgcrypt20-dev libssl-dev qemu-utils nginx-light python3-jsonschema
     grub-pc-bin xorriso
-    eject libcdio-utils hdparm libnbd-bin python3-libnbd nbdkit fio sg3-utils
+    eject libcdio-utils hdparm libnbd-bin python3-libnbd nbdkit fio sg3-utils jq bsdextrautils
 )
 packages_tidy=(clang-tidy-19 shellcheck)
 
