@@ -7,7 +7,7 @@
 # shellcheck source=tests/support/guest.sh
 source "$(dirname "${BASH_SOURCE[0]}")/../support/guest.sh"
 
-folder=$(mktemp -d /tmp/undercroft-host.XXXXXX)
+folder=$(mktemp -d "${TMPDIR:-/tmp}/undercroft-host.XXXXXX")
 # shellcheck disable=SC2034 # for the checks
 socket=$folder/socket
 # shellcheck disable=SC2034
